@@ -1,0 +1,36 @@
+"""Events by attempts: the numeric table that lessons are mined from and tested on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class EventTable:
+    """Which events each scored attempt shows. Attempts that are broken or unscored are not in it.
+
+    Attributes:
+        present: bool, shape (n_attempts, n_events).
+        failed: bool, shape (n_attempts,). True for a failure, False for a success.
+        task: int64, shape (n_attempts,). Codes into `task_names`.
+        policy: int64, shape (n_attempts,). Codes into `policy_names`.
+        attempt_ids: Attempt ids, one a row.
+        names: Event names, one a column; readable sentences fragments, unique.
+        families: The vocabulary's family of each event.
+        fault: bool, shape (n_events,). True where the vocabulary's author named the event a fault
+            beforehand (the hand-written check list).
+    """
+
+    present: NDArray[np.bool_]
+    failed: NDArray[np.bool_]
+    task: NDArray[np.int64]
+    policy: NDArray[np.int64]
+    attempt_ids: tuple[str, ...]
+    names: tuple[str, ...]
+    families: tuple[str, ...]
+    fault: NDArray[np.bool_]
+    task_names: tuple[str, ...]
+    policy_names: tuple[str, ...]
