@@ -1,0 +1,64 @@
+"""Put the verbs together and decide what an error looks like."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+import twiceshy
+from twiceshy.cli import audit, collect, demo, learn, prove, triage
+from twiceshy.cli import import_ as import_verb
+from twiceshy.cli import report as report_verb
+from twiceshy.cli.output import console
+from twiceshy.errors import TwiceshyError
+
+app = typer.Typer(
+    name="twiceshy",
+    help="Learn from failed attempts, and prove that the lesson transfers.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+app.command("demo")(demo.demo)
+app.command("import")(import_verb.import_attempts)
+app.command("triage")(triage.triage)
+app.command("learn")(learn.learn)
+app.add_typer(prove.app, name="prove")
+app.add_typer(audit.app, name="audit")
+app.add_typer(collect.app, name="collect")
+app.command("report")(report_verb.report)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        console.print(f"twiceshy {twiceshy.__version__}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Learn from failed attempts, and prove that the lesson transfers."""
+    del version
+
+
+def run() -> None:
+    """Run the command line; exit codes: 0 fine, 1 an audit or gate failed, 2 bad input or usage."""
+    try:
+        app()
+    except TwiceshyError as error:
+        sys.stderr.write(f"twiceshy: {error}\n")
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+    except KeyboardInterrupt:
+        sys.stderr.write("twiceshy: stopped. What had been written is complete and stays.\n")
+        sys.exit(130)
