@@ -22,6 +22,8 @@ class EventTable:
         families: The vocabulary's family of each event.
         fault: bool, shape (n_events,). True where the vocabulary's author named the event a fault
             beforehand (the hand-written check list).
+        aliases: For each event, the names of near-identical events merged into it; empty when
+            the table was built without merging.
     """
 
     present: NDArray[np.bool_]
@@ -34,3 +36,4 @@ class EventTable:
     fault: NDArray[np.bool_]
     task_names: tuple[str, ...]
     policy_names: tuple[str, ...]
+    aliases: tuple[tuple[str, ...], ...] = ()
