@@ -134,7 +134,7 @@ def test_unmixed_tasks_change_nothing() -> None:
     failed[:24] = np.concatenate([rng.permutation(part) for part in failed[:24].reshape(8, 3)])
     everything = within_effects(present, failed=failed, task=task, policy=policy)
     mixed = within_effects(present[:24], failed=failed[:24], task=task[:24], policy=policy[:24])
-    np.testing.assert_allclose(everything.effect, mixed.effect)
+    np.testing.assert_allclose(everything.effect, mixed.effect, atol=1e-12)
     np.testing.assert_allclose(everything.p_value, mixed.p_value)
 
 
