@@ -54,6 +54,7 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     confidence: float = 0.95
     n_attempts: int = 0
     n_tasks: int = 0
+    extra: dict[str, Any] = {}
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -84,6 +85,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     selection_frequency: float | None = None
     """Share of train splits in which the lesson was selected again."""
     adjusted_for_policy: bool = False
+    extra: dict[str, Any] = {}
 
 
 class ContrastPair(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -100,6 +102,7 @@ class ContrastPair(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     success_text: str = ""
     ending: str | None = None
     """How the failing attempt ended ("lost", "max_steps"); kept apart on purpose."""
+    extra: dict[str, Any] = {}
 
 
 class Lesson(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
