@@ -91,7 +91,9 @@ def test_one_policy_needs_no_adjustment() -> None:
 def test_gaps_must_match_pairs() -> None:
     pairs = contrast_pairs(sibling_pairs(np.array([0, 0])), np.array([True, False]))
     with pytest.raises(BadInput, match="one gap per pair"):
-        adjusted_over_pairs(np.zeros(3), pairs, contrast=policy_contrast(pairs, np.zeros(2, int)))
+        adjusted_over_pairs(
+            np.zeros((1, 3)), pairs, contrast=policy_contrast(pairs, np.zeros(2, int))
+        )
 
 
 @settings(max_examples=60, deadline=None)

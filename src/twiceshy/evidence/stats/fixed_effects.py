@@ -151,7 +151,7 @@ class WithinDesign:
         from scipy.special import stdtr
 
         label = self._take_out(failed[self.rows].astype(np.float64)[:, None])[:, 0]
-        cross = self._by_task(self._residual * label[:, None])
+        cross = self._cross(label)
         square = np.where(self._estimable, self._total_square, np.nan)
         effect = cross.sum(axis=0) / square
         score = cross - effect * self._square
@@ -172,7 +172,15 @@ class WithinDesign:
     def task_sums(self, failed: NDArray[np.bool_]) -> TaskSums:
         """What each mixed task adds to numerator and denominator of the effects."""
         label = self._take_out(failed[self.rows].astype(np.float64)[:, None])[:, 0]
-        return TaskSums(self._by_task(self._residual * label[:, None]), self._square, self.tasks)
+        return TaskSums(self._cross(label), self._square, self.tasks)
+
+    def _cross(self, label: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Sum of residual pattern times label in each task, shape (n_tasks, n_patterns)."""
+        from scipy.sparse import csr_array
+
+        ends = np.append(self._starts, label.size)
+        shape = (self.tasks.size, label.size)
+        return csr_array((label, np.arange(label.size), ends), shape=shape) @ self._residual
 
     def _plain_error(
         self, label: NDArray[np.float64], effect: NDArray[np.float64]

@@ -112,25 +112,23 @@ def overall_auc(scores: NDArray[np.float64], *, failed: NDArray[np.bool_]) -> fl
         >>> overall_auc(np.array([2.0, 1.0, 1.0]), failed=np.array([True, True, False]))
         0.75
     """
-    return weighted_auc(scores, failed=failed, weights=np.ones((1, scores.size)))[0].value
+    found = weighted_auc(scores, failed=failed, weights=np.ones((1, scores.size)))
+    return float(found.concordant[0] / found.total[0]) if found.total[0] > 0 else None
 
 
-class WeightedAuc(NamedTuple):
-    """Concordant weight and total weight of the pairs compared."""
+class WeightedPairs(NamedTuple):
+    """Weight of failure-success pairs under each draw, arrays of shape (n_draws,)."""
 
-    concordant: float
-    total: float
-
-    @property
-    def value(self) -> float | None:
-        """The area, or None when nothing was compared."""
-        return self.concordant / self.total if self.total > 0 else None
+    concordant: NDArray[np.float64]
+    """Weight of the pairs in which the failure scores higher, ties half."""
+    total: NDArray[np.float64]
+    """Weight of all pairs; the AUC is `concordant / total` where it is positive."""
 
 
 def weighted_auc(
     scores: NDArray[np.float64], *, failed: NDArray[np.bool_], weights: NDArray[np.float64]
-) -> list[WeightedAuc]:
-    """Overall AUC under each row of attempt weights; a pair weighs the product of its two.
+) -> WeightedPairs:
+    """Compare all failures with all successes; a pair weighs the product of its two attempts.
 
     Args:
         scores: float64, shape (n_attempts,).
@@ -147,9 +145,9 @@ def weighted_auc(
     )
     beaten = 0.5 * (running[:, below] + running[:, not_above])
     failed_weight = weights[:, failed]
-    concordant = (failed_weight * beaten).sum(axis=1)
-    total = failed_weight.sum(axis=1) * running[:, -1]
-    return [WeightedAuc(float(c), float(t)) for c, t in zip(concordant, total, strict=True)]
+    return WeightedPairs(
+        (failed_weight * beaten).sum(axis=1), failed_weight.sum(axis=1) * running[:, -1]
+    )
 
 
 def within_task_auc(
@@ -281,40 +279,48 @@ def policy_adjusted_auc(
         1.0
     """
     pairs = contrast_pairs(sibling_pairs(task), failed)
+    gap = scores[pairs.failure] - scores[pairs.success]
     return adjusted_over_pairs(
-        scores[pairs.failure] - scores[pairs.success],
-        pairs,
-        contrast=policy_contrast(pairs, policy),
-        n_draws=n_draws,
-        seed=seed,
+        gap[None], pairs, contrast=policy_contrast(pairs, policy), n_draws=n_draws, seed=seed
     )
 
 
 def adjusted_over_pairs(
-    gap: NDArray[np.float64],
+    gaps: NDArray[np.float64],
     pairs: TaskPairs,
     *,
     contrast: PolicyContrast,
     n_draws: int = 0,
     seed: int = 0,
 ) -> Auc:
-    """Policy-adjusted AUC from score gaps (failure minus success), shape (n_pairs,)."""
-    if gap.shape != pairs.task.shape:
-        raise BadInput("one gap per pair", got=f"{gap.shape} for {pairs.task.shape}")
-    if gap.size == 0:
+    """Policy-adjusted AUC, averaged over several scorings of the same attempts.
+
+    Args:
+        gaps: Score of the failure minus score of the success, shape (n_scorings, n_pairs).
+        pairs: The pairs they belong to.
+        contrast: The same pairs sorted by policies.
+        n_draws: Bootstrap draws over tasks; 0 for no interval.
+        seed: Seed of the bootstrap.
+
+    Raises:
+        BadInput: When gaps and pairs do not match.
+    """
+    if gaps.ndim != 2 or gaps.shape[1:] != pairs.task.shape:
+        raise BadInput("one gap per pair", got=f"{gaps.shape} for {pairs.task.shape}")
+    if gaps.size == 0:
         return Auc(None, None, None, 0, 0)
     tasks, code = np.unique(pairs.task, return_inverse=True)
-    value = _adjusted(gap, contrast, np.ones((1, gap.size)))
+    centre = float(_adjusted(gaps, contrast, np.ones((1, pairs.task.size)))[0])
     low, high = None, None
     if n_draws and tasks.size > 1:
         draws = task_draws(tasks.size, n_draws=n_draws, seed=seed)
-        low, high = percentile_interval(_adjusted(gap, contrast, draws[:, code]))
-    centre = float(value[0])
-    return Auc(None if np.isnan(centre) else centre, low, high, gap.size, tasks.size)
+        low, high = percentile_interval(_adjusted(gaps, contrast, draws[:, code]))
+    value = None if np.isnan(centre) else centre
+    return Auc(value, low, high, pairs.task.size, tasks.size)
 
 
 def _adjusted(
-    gap: NDArray[np.float64], contrast: PolicyContrast, weights: NDArray[np.float64]
+    gaps: NDArray[np.float64], contrast: PolicyContrast, weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Adjusted AUC under each row of pair weights, shape (n_draws,); NaN without a usable block."""
     total = np.zeros(weights.shape[0])
@@ -322,18 +328,29 @@ def _adjusted(
     for block in range(int(contrast.block.max(initial=-1)) + 1):
         inside = contrast.block == block
         mass = weights[:, inside]
-        if contrast.same[inside][0]:
-            agreed = mass @ (0.5 + 0.5 * np.sign(gap[inside]))
-            total += agreed
-            weight += mass.sum(axis=1)
-            continue
-        found = weighted_auc(
-            (gap * contrast.gap_sign)[inside],
-            failed=contrast.gap_sign[inside] > 0,
-            weights=mass,
-        )
-        area = np.array([np.nan if one.value is None else one.value for one in found])
+        size = mass.sum(axis=1)
+        area = _block_areas(gaps[:, inside], contrast, inside, mass)
         usable = np.isfinite(area)
-        total[usable] += area[usable] * mass.sum(axis=1)[usable]
-        weight[usable] += mass.sum(axis=1)[usable]
+        total[usable] += (area * size)[usable]
+        weight[usable] += size[usable]
     return np.divide(total, weight, out=np.full(total.size, np.nan), where=weight > 0)
+
+
+def _block_areas(
+    gaps: NDArray[np.float64],
+    contrast: PolicyContrast,
+    inside: NDArray[np.bool_],
+    mass: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """AUC inside one policy pair, mean over scorings, shape (n_draws,)."""
+    size = mass.sum(axis=1)
+    if contrast.same[inside][0]:
+        agreed = mass @ (0.5 + 0.5 * np.sign(gaps)).mean(axis=0)
+        return np.divide(agreed, size, out=np.full(size.size, np.nan), where=size > 0)
+    sign = contrast.gap_sign[inside]
+    areas = np.zeros(size.size)
+    for gap in gaps:
+        found = weighted_auc(gap * sign, failed=sign > 0, weights=mass)
+        undefined = np.full(size.size, np.nan)
+        areas += np.divide(found.concordant, found.total, out=undefined, where=found.total > 0)
+    return areas / gaps.shape[0]
