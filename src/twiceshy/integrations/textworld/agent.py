@@ -1,0 +1,145 @@
+"""A stochastic agent for cooking games: a hand-set prior over commands, softmax, no learning.
+
+The prior knows the goal, reading the recipe, fetching and cutting; it is weak where the games
+punish most, at the stove and the oven. Its weights were set on training games only, so that it
+succeeds some of the time and fails in more than one way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from twiceshy.integrations.textworld.literals import History, Option, options
+from twiceshy.integrations.textworld.runner import Command, CookingGame, Situation
+from twiceshy.memory.contrast.conditions import Pattern, holds, parse_pattern
+
+POLICY = "cook-softmax-1"
+"""Name and version of the agent; the version changes whenever its prior does."""
+TEMPERATURE = 0.5
+
+
+class Leaning(NamedTuple):
+    """An addition to the score of the commands a pattern holds for."""
+
+    pattern: Pattern
+    value: float
+
+
+def _leanings() -> tuple[Leaning, ...]:
+    table: dict[str, float] = {
+        "examine | not recipe read": 1.5,
+        "examine | recipe read": -1.5,
+        "take | food in recipe": 1.5,
+        "take | thing is knife": 0.8,
+        "cook | food in recipe": 1.0,
+        "cook | recipe says raw": -1.5,
+        "cook | not recipe read": -2.0,
+        "prepare": -0.8,
+        "eat | not meal.edible": -2.0,
+        "eat | meal.edible": 3.0,
+        "drink": -2.0,
+        "put": -0.8,
+        "insert": -0.8,
+        "drop": -0.8,
+        "close": -0.8,
+    }
+    for verb, cut in (("chop", "chopped"), ("slice", "sliced"), ("dice", "diced")):
+        table[f"{verb} | recipe still wants {cut}"] = 2.0
+        table[f"{verb} | food in recipe & not recipe still wants {cut}"] = -1.0
+        table[f"{verb} | not recipe read"] = -1.0
+    for done, right, wrong in (("fried", "stove", "oven"), ("roasted", "oven", "stove")):
+        table[f"cook | recipe has {done}"] = -1.2
+        table[f"cook | recipe still wants {done} & tool is {right}"] = 0.4
+        table[f"cook | recipe still wants {done} & tool is {wrong}"] = -0.4
+    return tuple(Leaning(parse_pattern(text), value) for text, value in table.items())
+
+
+PRIOR = _leanings()
+_AGAIN = {"tried on it before": -3.0, "done before": -1.0}
+
+
+def prior(option: Option) -> float:
+    """Return the score of a command before any lesson; differences matter, in units of reward."""
+    verb, held = option.command.verb, option.literals
+    score = sum(each.value for each in PRIOR if holds(each.pattern, verb, held))
+    return score + sum(value for literal, value in _AGAIN.items() if literal in held)
+
+
+class Advice(Protocol):
+    """What a lesson-using agent adds to its prior. Made anew for each attempt."""
+
+    def bonus(self, choices: Sequence[Option]) -> list[float]:
+        """Return what to add to each command's logit, in nats."""
+        ...
+
+    def took(self, choice: Option) -> None:
+        """Learn which command was given."""
+        ...
+
+
+class Move(NamedTuple):
+    """One step of an attempt as it was played."""
+
+    option: Option
+    advised: float
+    """What the advice added to the logit of the command taken, in nats."""
+
+
+class Played(NamedTuple):
+    """An attempt as it was played."""
+
+    moves: tuple[Move, ...]
+    ending: str
+    """"won", "lost" or "max_steps"."""
+
+
+def play(game: CookingGame, *, key: str, max_steps: int, advice: Sequence[Advice] = ()) -> Played:
+    """Play one attempt.
+
+    A command is drawn from softmax(prior / temperature + advice) by adding Gumbel noise. The noise
+    of a command is a function of (`key`, step, command) alone, so two arms with one key make the
+    same choices until their advice differs (common random numbers).
+
+    Args:
+        game: The game.
+        key: Names the randomness; the same key, game and advice give the same attempt.
+        max_steps: The step limit.
+        advice: Lessons in use; their bonuses add up.
+    """
+    situation, history, moves = game.start(), History(), []
+    while situation.ending is None and len(moves) < max_steps:
+        move = _move(game, situation, history, advice, key=f"{key}|{len(moves)}")
+        command = move.option.command
+        moves.append(move)
+        situation = game.step(situation, command.text)
+        history = history.after(command)
+    return Played(tuple(moves), situation.ending or "max_steps")
+
+
+def _move(
+    game: CookingGame,
+    situation: Situation,
+    history: History,
+    advice: Sequence[Advice],
+    *,
+    key: str,
+) -> Move:
+    choices = options(game, situation, history)
+    extra = [0.0] * len(choices)
+    for each in advice:
+        extra = [a + b for a, b in zip(extra, each.bonus(choices), strict=True)]
+    logits = [prior(o) / TEMPERATURE + b for o, b in zip(choices, extra, strict=True)]
+    noisy = [x + _gumbel(key, o.command) for x, o in zip(logits, choices, strict=True)]
+    best = max(range(len(choices)), key=noisy.__getitem__)
+    for each in advice:
+        each.took(choices[best])
+    return Move(choices[best], extra[best])
+
+
+def _gumbel(key: str, command: Command) -> float:
+    digest = hashlib.blake2b(f"{key}|{command.text}".encode(), digest_size=8).digest()
+    uniform = (int.from_bytes(digest, "big") + 0.5) / 2**64
+    return -math.log(-math.log(uniform))
