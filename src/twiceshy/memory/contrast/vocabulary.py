@@ -81,8 +81,10 @@ class Vocabulary(Protocol):
 def built_in_vocabularies() -> tuple[Vocabulary, ...]:
     """Return the vocabularies that ship with the package, most specific first."""
     from twiceshy.memory.contrast.calculations import Calculations
+    from twiceshy.memory.contrast.conditions import Conditions
+    from twiceshy.memory.contrast.toolcalls import ToolCalls
 
-    return (Calculations(),)
+    return (Conditions(), ToolCalls(), Calculations())
 
 
 def choose_vocabulary(attempts: Sequence[Attempt]) -> Vocabulary | None:
