@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from twiceshy.attempts.types import Outcome
-from twiceshy.frontier.facts import AttemptFacts, mode_of
+from twiceshy.frontier.facts import NO_WRITE, AttemptFacts, mode_of
 
 HALF = 0.5
 """Share of the group that must be broken or truncated to name the group after it. Ours."""
@@ -125,4 +125,5 @@ def _by_modes(modes: Sequence[str]) -> tuple[DeadKind, str]:
 
 
 def _common(modes: Sequence[str], passed: Collection[str]) -> int:
-    return sum(mode in passed for mode in modes)
+    # Two attempts without a write may still differ in what they said.
+    return sum(mode in passed and mode != NO_WRITE for mode in modes)

@@ -9,6 +9,9 @@ from typing import NamedTuple
 from twiceshy.attempts.effects import successful_writes
 from twiceshy.attempts.types import Attempt, BrokenKind, Outcome
 
+NO_WRITE = "no write"
+"""Mode of an attempt that changed nothing and gave no answer apart from its last words."""
+
 _NUMBER = re.compile(r"[$€£]?\s*(-?)[$€£]?\s*(\d[\d,]*)(\.\d+)?\s*%?")
 
 
@@ -89,12 +92,12 @@ def mode_of(fact: AttemptFacts, *, tools: bool) -> str | None:
 
     Args:
         fact: The attempt.
-        tools: Whether the log is one of tool use; then "no write" is a mode of its own.
+        tools: Whether the log is one of tool use; then changing nothing is a mode.
     """
     if not tools:
         return fact.answer
     parts = [*fact.writes, *([] if fact.answer is None else [f"answer {fact.answer}"])]
-    return "; ".join(parts) or "no write"
+    return "; ".join(parts) or NO_WRITE
 
 
 def did_nothing(fact: AttemptFacts, *, tools: bool) -> bool | None:
