@@ -241,3 +241,18 @@ def first_line(text: str, *, limit: int = 200) -> str:
         'no such file'
     """
     return next((line.strip()[:limit] for line in text.splitlines() if line.strip()), "")
+
+
+def as_flag(value: object) -> bool | None:
+    """Return the value when it is a boolean, else None."""
+    return value if isinstance(value, bool) else None
+
+
+def kept(record: Record, *, names: tuple[str, ...]) -> Record:
+    """Return the named fields that hold something, to go into an attempt's `extra`."""
+    return {name: record[name] for name in names if record.get(name) not in (None, {}, [], "")}
+
+
+def names(record: Record) -> str:
+    """Return a record's first field names, to say what came instead of what was expected."""
+    return ", ".join(sorted(record)[:8]) or "an empty object"

@@ -1,9 +1,9 @@
 """TRL: the completions that `log_completions=True` writes to Parquet.
 
-`<output_dir>/completions/completions_<step>.parquet` has the columns `step`, `prompt`, `completion`,
-one per reward function under the function's own name, whatever the functions logged besides, and
-`advantage`. A reward function that returned None left NaN. No column says which reward is the
-verdict: with one there is no question, with several the caller declares it.
+`<output_dir>/completions/completions_<step>.parquet` has the columns `step`, `prompt`,
+`completion`, one per reward function under the function's own name, whatever the functions logged
+besides, and `advantage`. A reward function that returned None left NaN. No column says which reward
+is the verdict: with one there is no question, with several the caller declares it.
 """
 
 from __future__ import annotations

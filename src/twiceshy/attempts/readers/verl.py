@@ -27,8 +27,8 @@ class Verl:
 
     def matches(self, source: Source) -> bool:
         """Whether the first object has the columns that verl always writes."""
-        found = next(iter(peek(source)), {})
-        return has_keys(found, "input", "output", "score", "step")
+        wanted = ("input", "output", "score", "step")
+        return any(has_keys(found, *wanted) for found in peek(source)[:1])
 
     def read(self, source: Source, options: ReadOptions) -> Iterator[Attempt | Unreadable]:
         """Yield one attempt per line."""
@@ -47,7 +47,7 @@ def _attempt(
     task = parts.task_of_prompt(prompt) if prompt else parts.as_id(record.get("uid"))
     if task is None or not isinstance(output, str):
         wanted = "a rollout with input (or uid), output and score"
-        return parts.missing(source, line, expected=wanted, got=", ".join(sorted(record)[:8]))
+        return parts.missing(source, line, expected=wanted, got=parts.names(record))
     step = parts.as_id(record.get("step"))
     return Attempt(
         task=task,
