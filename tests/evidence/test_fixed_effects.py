@@ -7,7 +7,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from twiceshy.errors import BadInput
-from twiceshy.evidence.stats.fixed_effects import WithinDesign, WithinEffects, within_effects
+from twiceshy.evidence.stats.fixed_effects import (
+    WithinDesign,
+    WithinEffects,
+    pooled_effects,
+    within_effects,
+)
 
 
 def _fit(
@@ -157,6 +162,33 @@ def test_sums_by_task_give_the_effect_back() -> None:
     sums = design.task_sums(failed)
     effect = sums.cross.sum(axis=0) / sums.square.sum(axis=0)
     np.testing.assert_allclose(effect, design.fit(failed).effect)
+
+
+def test_pooled_effect_worked_by_hand() -> None:
+    # 2 of 3 fail with, 1 of 3 without: 1/3. Residuals with: 1/3, 1/3, -2/3; without: -1/3, -1/3,
+    # 2/3. x centred is +-1/2, sum of squares 3/2. Scores by task (0: rows 0, 3; 1: 1, 4; 2: 2, 5):
+    # 1/6 + 1/6 = 1/3, 1/3, -2/3. Squares add to 2/3, times 3/2 = 1, error = 1 / 1.5 = 2/3.
+    found = pooled_effects(
+        np.array([1, 1, 1, 0, 0, 0], dtype=bool)[:, None],
+        failed=np.array([1, 1, 0, 0, 0, 1], dtype=bool),
+        task=np.array([0, 1, 2, 0, 1, 2]),
+    )
+    assert found.effect[0] == pytest.approx(1 / 3)
+    assert found.high[0] == pytest.approx(1 / 3 + 4.302653 * 2 / 3, abs=1e-5)
+    assert found.p_value[0] == pytest.approx(2 / 3)
+
+
+def test_pooled_effect_of_a_constant_or_of_nothing_is_undefined() -> None:
+    constant = pooled_effects(
+        np.ones((4, 1), dtype=bool), failed=np.array([1, 0, 1, 0], dtype=bool), task=np.arange(4)
+    )
+    assert np.isnan(constant.effect[0])
+    empty = pooled_effects(
+        np.zeros((0, 1), dtype=bool),
+        failed=np.zeros(0, dtype=bool),
+        task=np.zeros(0, dtype=np.int64),
+    )
+    assert np.isnan(empty.effect[0])
 
 
 def test_empty_input_is_undefined() -> None:

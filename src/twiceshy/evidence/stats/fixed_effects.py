@@ -37,6 +37,8 @@ class WithinEffects(NamedTuple):
     """Two-sided, t with `n_informative` - 1 degrees of freedom; NaN below two informative tasks."""
     n_informative: NDArray[np.int64]
     """Tasks with both outcomes in which the pattern varies."""
+    n_attempts: int
+    """Attempts in mixed tasks, which are the ones used."""
 
     def interval(self, confidence: float = 0.95) -> Interval:
         """Return the task-clustered interval at the given confidence."""
@@ -104,6 +106,49 @@ def within_effects(
     return WithinDesign(present, failed=failed, task=task, policy=policy).fit(failed)
 
 
+class PooledEffects(NamedTuple):
+    """One entry per pattern, all arrays of shape (n_patterns,); NaN is undefined."""
+
+    effect: NDArray[np.float64]
+    """P(failure) with minus without the pattern, over all attempts."""
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    """95 % task-clustered interval, t with tasks - 1 degrees of freedom."""
+    p_value: NDArray[np.float64]
+    """Two-sided, from the same t."""
+
+
+def pooled_effects(
+    present: NDArray[np.bool_], *, failed: NDArray[np.bool_], task: NDArray[np.int64]
+) -> PooledEffects:
+    """Compare attempts with and without each pattern over all tasks; difficulty is *not* removed.
+
+    Args:
+        present: bool, shape (n_attempts, n_patterns).
+        failed: bool, shape (n_attempts,).
+        task: int64 >= 0, shape (n_attempts,). Only clusters the errors.
+    """
+    from scipy.special import stdtr, stdtrit
+
+    n_tasks = np.unique(task).size
+    if n_tasks == 0:
+        nothing = np.full(present.shape[1], np.nan)
+        return PooledEffects(nothing, nothing, nothing, nothing)
+    centred = present - present.mean(axis=0)
+    label = failed - failed.mean()
+    square = (centred**2).sum(axis=0)
+    square = np.where(square > _RANK_TOLERANCE, square, np.nan)
+    effect = label @ centred / square
+    scores = np.zeros((int(task.max()) + 1, present.shape[1]))
+    np.add.at(scores, task, centred * (label[:, None] - effect * centred))
+    correction = n_tasks / (n_tasks - 1) if n_tasks > 1 else np.nan
+    error = np.sqrt(correction * (scores**2).sum(axis=0)) / square
+    freedom = max(n_tasks - 1, 1)
+    reach = float(stdtrit(freedom, 0.975)) * error
+    ratio = np.divide(np.abs(effect), error, out=np.full(effect.size, np.nan), where=error > 0)
+    return PooledEffects(effect, effect - reach, effect + reach, 2.0 * stdtr(freedom, -ratio))
+
+
 class WithinDesign:
     """Patterns with task and policy levels taken out, ready to be fitted to many labellings.
 
@@ -166,7 +211,12 @@ class WithinDesign:
         p_value = np.where(effect == 0.0, 1.0, p_value)
         p_value = np.where(np.isnan(error) | np.isnan(effect), np.nan, p_value)
         return WithinEffects(
-            effect, error, self._plain_error(label, effect), p_value, self.n_informative
+            effect,
+            error,
+            self._plain_error(label, effect),
+            p_value,
+            self.n_informative,
+            label.size,
         )
 
     def task_sums(self, failed: NDArray[np.bool_]) -> TaskSums:

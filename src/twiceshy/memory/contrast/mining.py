@@ -1,0 +1,359 @@
+"""Which patterns separate failures from successes *of the same task*.
+
+Three ideas:
+
+1. A pattern is tested inside tasks: exactly, stratified by task, when one policy made the attempts;
+   with task and policy levels taken out when several did. Pooled effects are shown, never tested.
+2. Support is counted in informative tasks, and what may be said is gated by the number of mixed
+   tasks: below 30 describe, below 100 suggest, from 100 claim what passes Benjamini-Hochberg.
+3. `TrainingTests` keeps the part that does not depend on labels, so that a held-out test can repeat
+   the search on shuffled labels hundreds of times.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twiceshy.errors import BadInput
+from twiceshy.evidence.stats.fdr import q_values
+from twiceshy.evidence.stats.fixed_effects import (
+    PooledEffects,
+    WithinDesign,
+    WithinEffects,
+    pooled_effects,
+)
+from twiceshy.evidence.stats.stratified import StratifiedNull, StratifiedTest
+from twiceshy.evidence.tables import EventTable
+from twiceshy.lessons import Effect, EvidenceLevel
+
+Method = Literal["exact", "fixed_effects"]
+Gate = Literal["describe", "suggest", "claim"]
+
+MIXED_TO_SUGGEST = 30
+MIXED_TO_CLAIM = 100
+"""Mixed tasks below which nothing is suggested, and below which nothing is claimed. On questions
+with strong effects, searches over 28 mixed tasks mostly found nothing and searches over 112 always
+found something (our own learning curve; PAPERS.md)."""
+MIN_INFORMATIVE: dict[Method, int] = {"exact": 8, "fixed_effects": 20}
+"""Informative tasks a pattern needs to be tested. An exact test with fewer than about eight cannot
+pass a search over many patterns; a clustered error from fewer than about twenty clusters is too
+small (Cameron & Miller 2015, section VI)."""
+N_SUGGESTED = 10
+"""How many of the strongest untested or unsupported patterns are worth a trial."""
+
+
+class Fit(NamedTuple):
+    """One search over all patterns; arrays of shape (n_events,), NaN is undefined."""
+
+    effect: NDArray[np.float64]
+    """Within-task risk difference."""
+    shrunk: NDArray[np.float64]
+    """The same shrunk towards zero by its noise; 0 where a pattern was not testable."""
+    p_value: NDArray[np.float64]
+    q_value: NDArray[np.float64]
+    n_informative: NDArray[np.int64]
+
+
+class Pattern(NamedTuple):
+    """What is known about one event."""
+
+    column: int
+    """Its column in the table."""
+    name: str
+    family: str
+    is_fault: bool
+    n_attempts: int
+    n_failed: int
+    """Attempts with the event that failed."""
+    n_tasks: int
+    n_informative: int
+    """Tasks with both outcomes in which the event varies."""
+    failure_rate_with: float | None
+    failure_rate_without: float | None
+    pooled: Effect
+    """Over all attempts, clustered by task. Never proof."""
+    within: Effect
+    """p and q are None where the event was not testable."""
+    log_odds_ratio: float | None
+    """Mantel-Haenszel, within task; None with several policies, where it would be unadjusted."""
+    shrunk: float
+    """Within-task risk difference shrunk by its noise; what lessons are ranked by."""
+    signs_differ: bool
+    """Pooled and within-task effect point in opposite directions."""
+    clearly_reversed: bool
+    """They do, and neither interval contains zero."""
+    level: EvidenceLevel
+
+
+@dataclass(frozen=True, slots=True)
+class Mined:
+    """The result of one search."""
+
+    patterns: tuple[Pattern, ...]
+    """In the order of the table's columns."""
+    method: Method
+    gate: Gate
+    alpha: float
+    min_informative: int
+    n_attempts: int
+    n_tasks: int
+    n_mixed_tasks: int
+    n_pairs: int
+    """Failure-success pairs of the same task."""
+    n_tested: int
+
+    @property
+    def supported(self) -> tuple[Pattern, ...]:
+        """The claimed patterns, strongest first."""
+        level = EvidenceLevel.SUPPORTED_WITHIN_TASK
+        return tuple(each for each in self.ranked if each.level is level)
+
+    @property
+    def ranked(self) -> tuple[Pattern, ...]:
+        """All patterns by level, then by the size of the shrunk within-task effect."""
+        order = [
+            EvidenceLevel.SUPPORTED_WITHIN_TASK,
+            EvidenceLevel.SUGGESTED,
+            EvidenceLevel.DESCRIBED,
+        ]
+        key = {level: place for place, level in enumerate(order)}
+        return tuple(
+            sorted(self.patterns, key=lambda each: (key[each.level], -abs(each.shrunk), each.name))
+        )
+
+
+def mine(table: EventTable, *, alpha: float = 0.05, min_informative: int | None = None) -> Mined:
+    """Test every event of the table against failure inside tasks.
+
+    Args:
+        table: Events of scored attempts.
+        alpha: False discovery rate of the claims, in (0, 1).
+        min_informative: Informative tasks an event needs; None takes `MIN_INFORMATIVE`.
+
+    Raises:
+        BadInput: When `alpha` is outside (0, 1).
+    """
+    if not 0 < alpha < 1:
+        raise BadInput("alpha in (0, 1)", got=str(alpha), where="mine")
+    tests = TrainingTests(table, min_informative=min_informative)
+    found = tests.everything(np.arange(table.failed.size), table.failed)
+    pooled = pooled_effects(table.present, failed=table.failed, task=table.task)
+    mixed, pairs = _mixed_and_pairs(table)
+    gate = gate_for(mixed)
+    levels = _levels(found.fit, gate=gate, alpha=alpha)
+    return Mined(
+        patterns=tuple(
+            _pattern(table, column, found=found, pooled=pooled, level=levels[column])
+            for column in range(len(table.names))
+        ),
+        method=tests.method,
+        gate=gate,
+        alpha=alpha,
+        min_informative=tests.min_informative,
+        n_attempts=table.failed.size,
+        n_tasks=np.unique(table.task).size,
+        n_mixed_tasks=mixed,
+        n_pairs=pairs,
+        n_tested=int(np.isfinite(found.fit.p_value).sum()),
+    )
+
+
+def gate_for(n_mixed_tasks: int) -> Gate:
+    """Return what may be said with so many mixed tasks.
+
+    Example:
+        >>> [gate_for(n) for n in (26, 30, 99, 100)]
+        ['describe', 'suggest', 'suggest', 'claim']
+    """
+    if n_mixed_tasks < MIXED_TO_SUGGEST:
+        return "describe"
+    return "suggest" if n_mixed_tasks < MIXED_TO_CLAIM else "claim"
+
+
+class _Found(NamedTuple):
+    fit: Fit
+    within: WithinEffects
+    exact: StratifiedTest | None
+
+
+class TrainingTests:
+    """The within-task tests on any subset of a table's rows, for any labels.
+
+    What depends only on the rows and on the number of failures per task is kept for the last
+    subsets asked for; labels shuffled inside tasks then cost a matrix product.
+
+    Args:
+        table: Events of scored attempts.
+        min_informative: Informative tasks an event needs; None takes `MIN_INFORMATIVE`.
+    """
+
+    _KEPT = 128
+
+    def __init__(self, table: EventTable, *, min_informative: int | None = None) -> None:
+        self._table = table
+        self.method: Method = "exact" if np.unique(table.policy).size < 2 else "fixed_effects"
+        default = MIN_INFORMATIVE[self.method]
+        self.min_informative = default if min_informative is None else min_informative
+        self._designs: dict[bytes, tuple[WithinDesign, StratifiedNull | None]] = {}
+        self._last: tuple[bytes, bytes, Fit] | None = None
+
+    def fit(self, rows: NDArray[np.int64], failed: NDArray[np.bool_]) -> Fit:
+        """Search the given rows under the given labels.
+
+        Args:
+            rows: Rows of the table to learn from.
+            failed: bool, shape (n_attempts,) over *all* rows; only those in `rows` are looked at.
+        """
+        labels = failed[rows].tobytes()
+        if self._last is not None and self._last[:2] == (rows.tobytes(), labels):
+            return self._last[2]
+        fit = self.everything(rows, failed).fit
+        self._last = (rows.tobytes(), labels, fit)
+        return fit
+
+    def everything(self, rows: NDArray[np.int64], failed: NDArray[np.bool_]) -> _Found:
+        """Return `fit` together with what it was made from."""
+        design, null = self._design(rows, failed)
+        within = design.fit(failed[rows])
+        exact = None if null is None else null.test(failed[rows])
+        p_value = within.p_value if exact is None else exact.p_value
+        testable = within.n_informative >= self.min_informative
+        p_value = np.where(testable, p_value, np.nan)
+        shrunk = shrink(within.effect, error=np.where(testable, within.plain_error, np.nan))
+        fit = Fit(within.effect, shrunk, p_value, q_values(p_value), within.n_informative)
+        return _Found(fit, within, exact)
+
+    def _design(
+        self, rows: NDArray[np.int64], failed: NDArray[np.bool_]
+    ) -> tuple[WithinDesign, StratifiedNull | None]:
+        task, labels = self._table.task[rows], failed[rows]
+        per_task = np.bincount(task, weights=labels) if rows.size else np.zeros(0)
+        key = rows.tobytes() + per_task.tobytes()
+        if key not in self._designs:
+            if len(self._designs) >= self._KEPT:
+                del self._designs[next(iter(self._designs))]
+            present = self._table.present[rows]
+            policy = self._table.policy[rows]
+            design = WithinDesign(present, failed=labels, task=task, policy=policy)
+            exact = self.method == "exact"
+            null = StratifiedNull(present, failed=labels, stratum=task) if exact else None
+            self._designs[key] = (design, null)
+        return self._designs[key]
+
+
+def shrink(effect: NDArray[np.float64], *, error: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Pull noisy effects towards zero.
+
+    shrunk = effect t² / (t² + error²),  t² = max(0, Σ (effect²/error² − 1) / Σ 1/error²)
+
+    Source: normal-normal empirical Bayes (Morris 1983) with the moment estimate of the spread.
+    *Differs:* the prior mean is fixed at zero, no effect.
+
+    Args:
+        effect: float64, shape (n,).
+        error: Standard errors, shape (n,). NaN or 0 leaves the entry out; it becomes 0.
+
+    Example:
+        >>> shrink(np.array([2.0, 0.0]), error=np.array([1.0, np.nan])).tolist()
+        [1.5, 0.0]
+    """
+    usable = np.isfinite(effect) & np.isfinite(error) & (error > 0)
+    shrunk = np.zeros(effect.shape)
+    if not usable.any():
+        return shrunk
+    precision = 1.0 / error[usable] ** 2
+    spread = max(0.0, float((effect[usable] ** 2 * precision - 1.0).sum() / precision.sum()))
+    shrunk[usable] = effect[usable] * spread / (spread + 1.0 / precision)
+    return shrunk
+
+
+def _mixed_and_pairs(table: EventTable) -> tuple[int, int]:
+    if table.failed.size == 0:
+        return 0, 0
+    failures = np.bincount(table.task, weights=table.failed)
+    pairs = failures * (np.bincount(table.task) - failures)
+    return int((pairs > 0).sum()), int(pairs.sum())
+
+
+def _levels(fit: Fit, *, gate: Gate, alpha: float) -> list[EvidenceLevel]:
+    level = [EvidenceLevel.DESCRIBED] * fit.effect.size
+    if gate == "describe":
+        return level
+    claimed = np.nan_to_num(fit.q_value, nan=1.0) <= alpha
+    best = EvidenceLevel.SUPPORTED_WITHIN_TASK if gate == "claim" else EvidenceLevel.SUGGESTED
+    for column in np.flatnonzero(claimed):
+        level[column] = best
+    rest = np.flatnonzero(~claimed & (fit.shrunk != 0.0))
+    for column in rest[np.argsort(-np.abs(fit.shrunk[rest]), kind="stable")][:N_SUGGESTED]:
+        level[column] = EvidenceLevel.SUGGESTED
+    return level
+
+
+def _pattern(
+    table: EventTable, column: int, *, found: _Found, pooled: PooledEffects, level: EvidenceLevel
+) -> Pattern:
+    shown = table.present[:, column]
+    n_shown, n_failed = int(shown.sum()), int((shown & table.failed).sum())
+    n_other = shown.size - n_shown
+    over_all = _pooled_effect(table, column, pooled)
+    inside = _within_effect(column, found)
+    differ = (over_all.estimate or 0.0) * (inside.estimate or 0.0) < 0
+    return Pattern(
+        column=column,
+        name=table.names[column],
+        family=table.families[column],
+        is_fault=bool(table.fault[column]),
+        n_attempts=n_shown,
+        n_failed=n_failed,
+        n_tasks=np.unique(table.task[shown]).size,
+        n_informative=int(found.fit.n_informative[column]),
+        failure_rate_with=n_failed / n_shown if n_shown else None,
+        failure_rate_without=(int(table.failed.sum()) - n_failed) / n_other if n_other else None,
+        pooled=over_all,
+        within=inside,
+        log_odds_ratio=None if found.exact is None else number(found.exact.log_odds_ratio[column]),
+        shrunk=float(found.fit.shrunk[column]),
+        signs_differ=differ,
+        clearly_reversed=differ and excludes_zero(over_all) and excludes_zero(inside),
+        level=level,
+    )
+
+
+def _pooled_effect(table: EventTable, column: int, pooled: PooledEffects) -> Effect:
+    return Effect(
+        estimate=number(pooled.effect[column]),
+        low=number(pooled.low[column]),
+        high=number(pooled.high[column]),
+        p_value=number(pooled.p_value[column]),
+        n_attempts=table.failed.size,
+        n_tasks=np.unique(table.task).size,
+    )
+
+
+def _within_effect(column: int, found: _Found) -> Effect:
+    interval = found.within.interval()
+    return Effect(
+        estimate=number(found.within.effect[column]),
+        low=number(interval.low[column]),
+        high=number(interval.high[column]),
+        p_value=number(found.fit.p_value[column]),
+        q_value=number(found.fit.q_value[column]),
+        n_attempts=found.within.n_attempts,
+        n_tasks=int(found.fit.n_informative[column]),
+    )
+
+
+def number(value: float) -> float | None:
+    """Return a plain float, or None for NaN (undefined)."""
+    return None if np.isnan(value) else float(value)
+
+
+def excludes_zero(effect: Effect) -> bool:
+    """Whether the effect has an interval and zero lies outside it."""
+    return (
+        effect.low is not None and effect.high is not None and (effect.low > 0 or effect.high < 0)
+    )
