@@ -53,3 +53,20 @@ def _tau_attempt(record: dict[str, Any]) -> Attempt:
 def tau_attempts(tau_file: Path) -> tuple[Attempt, ...]:
     """The 200 tau-bench attempts, the five that hit the message limit marked broken."""
     return tuple(_tau_attempt(record) for record in json.loads(tau_file.read_bytes()))
+
+
+@pytest.fixture(scope="session")
+def gsm8k_attempts(gsm8k_file: Path) -> tuple[Attempt, ...]:
+    """Four model variants as four policies, one attempt each at 1,319 questions."""
+    rows = [json.loads(line) for line in gsm8k_file.read_text().splitlines()]
+    return tuple(
+        Attempt(
+            task=row["question"],
+            policy=policy,
+            verdict=Verdict(outcome=Outcome.SUCCESS if tried["is_correct"] else Outcome.FAILURE),
+            answer=tried["solution"],
+        )
+        for row in rows
+        for policy, tried in row.items()
+        if policy not in ("question", "ground_truth")
+    )

@@ -46,8 +46,8 @@ def power_within_task(
 
     log odds of the pattern = logit(prevalence) + task_spread·z_task ± log(odds_ratio) / 2
 
-    in an attempt, with + for a failure and z_task standard normal. The test is two-sided by doubling the smaller
-    tail and claims at p ≤ alpha. The tail is exact; the power is a simulation.
+    in an attempt, with + for a failure and z_task standard normal. The test is two-sided, by
+    doubling the smaller tail, and claims at p ≤ alpha. It is exact; its power is simulated.
 
     Args:
         tasks: (attempts, failures) of each mixed task; tasks that are not mixed are ignored.
