@@ -1,4 +1,4 @@
-"""Pages to look at: a rich one, one too small to decide, and a huge one. The numbers are made up."""
+"""Pages to look at: a rich one and a huge one. The numbers are made up."""
 
 from __future__ import annotations
 
@@ -270,7 +270,9 @@ def held_out(n_null: int = 200) -> HeldOut:
 
 
 def trial() -> Trial:
-    def arm(name: str, estimate: float, *, flips: tuple[int, int], placebo: bool = False) -> TrialArm:
+    def arm(
+        name: str, estimate: float, *, flips: tuple[int, int], placebo: bool = False
+    ) -> TrialArm:
         return TrialArm(
             difference=Measure(
                 name=name, estimate=estimate, low=estimate - 0.06, high=estimate + 0.06, n=48

@@ -55,7 +55,7 @@ def _figure(
         words = Words()
         figure = draw(width, words)
         text = inline_svg(figure, prefix=ids.new("plot"), labels=labels, words=words)
-        drawings.append(Markup(text))  # noqa: S704 - built from an element tree, which escapes
+        drawings.append(Markup(text))
     return FigureView(drawings[0], drawings[1], caption, data)
 
 
@@ -87,8 +87,11 @@ def frontier_figure(ids: Ids, points: Sequence[FrontierPoint]) -> FigureView | N
     if not ordered:
         return None
     single = len(ordered) <= MAX_SINGLE
-    how = "One mark a group" if single else "Groups averaged in equal slices"
-    caption = f"{how}, in order of solve rate; {'lines' if single else 'the band'} show intervals."
+    caption = (
+        "One mark a group, in order of solve rate; the lines are intervals."
+        if single
+        else "Groups in order of solve rate, averaged in slices; the band is the mean interval."
+    )
     states = ", ".join(
         f"{sum(p.state == state for p in ordered):,} {mark.name}" for state, mark in MARKS.items()
     )
@@ -160,19 +163,27 @@ def scores_figure(ids: Ids, held_out: HeldOut) -> FigureView | None:
     """Return arms and baselines as rows, or None when there are none."""
     if not held_out.arms and not held_out.baselines:
         return None
-    rows = [Row(score, "arm") for score in held_out.arms]
-    rows += [Row(score, "baseline") for score in held_out.baselines]
+    rows = [Row(score, "arm", _pooled(score)) for score in held_out.arms]
+    rows += [Row(score, "baseline", _pooled(score)) for score in held_out.baselines]
     return _figure(
         ids,
         lambda width, words: draw_rows(
             rows, reference=0.5, axis="within-task AUC on held-out tasks", width=width, words=words
         ),
-        labels=Labels(
-            "Arms and baselines", "; ".join(_said(row.measure) for row in rows) + "."
-        ),
+        labels=Labels("Arms and baselines", "; ".join(_said(row.measure) for row in rows) + "."),
         data=_scores_table(ids, [*held_out.arms, *held_out.baselines]),
-        caption="Filled circles are mined arms, open squares are baselines; dashed is chance.",
+        caption=(
+            "Filled circles are mined arms, open squares are baselines; a cross is the pooled "
+            f"score, which is never proof. Dashed is chance. {_sizes(rows)}"
+        ),
     )
+
+
+def _sizes(rows: Sequence[Row]) -> str:
+    """Say how much the rows rest on."""
+    sizes = sorted({(row.measure.n, row.measure.unit) for row in rows})
+    listed = [f"{number(n)} {unit}" for n, unit in sizes[:1] + sizes[1:][-1:]]
+    return f"n = {' to '.join(listed)}{'' if len(sizes) > 1 else ' each'}."
 
 
 def _said(measure: Measure, *, sign: bool = False) -> str:
@@ -197,9 +208,13 @@ def _scores_table(ids: Ids, scores: Sequence[Score]) -> TableView:
     )
 
 
+def _pooled(score: Score) -> float | None:
+    return score.pooled.estimate if score.pooled else None
+
+
 def disagrees(score: Score) -> bool:
     """Whether the pooled score lies on the other side of chance than the within-task one."""
-    pooled = score.pooled.estimate if score.pooled else None
+    pooled = _pooled(score)
     if pooled is None or score.estimate is None:
         return False
     return (pooled - 0.5) * (score.estimate - 0.5) < 0
@@ -209,9 +224,7 @@ def trial_figure(ids: Ids, trial: Trial) -> FigureView | None:
     """Return the arms of a trial as rows, or None when it has none."""
     if not trial.arms:
         return None
-    rows = [
-        Row(arm.difference, "baseline" if arm.is_placebo else "arm") for arm in trial.arms
-    ]
+    rows = [Row(arm.difference, "baseline" if arm.is_placebo else "arm") for arm in trial.arms]
     return _figure(
         ids,
         lambda width, words: draw_rows(
@@ -227,7 +240,10 @@ def trial_figure(ids: Ids, trial: Trial) -> FigureView | None:
             "; ".join(_said(row.measure, sign=True) for row in rows) + ".",
         ),
         data=_trial_table(ids, trial),
-        caption="Filled circles are arms, open squares are placebos; dashed is no difference.",
+        caption=(
+            "Filled circles are arms, open squares are placebos; dashed is no difference. "
+            + _sizes(rows)
+        ),
     )
 
 

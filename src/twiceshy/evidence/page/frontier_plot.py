@@ -7,7 +7,7 @@ slices (rate and both ends of the interval), with a strip below that names the s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -35,6 +35,7 @@ MAX_SINGLE = 60
 _MAX_SLICES = 200
 _MAX_NAMED = {True: 60, False: 12}
 """Names fit under so many points, on a wide and on a narrow page."""
+_MAX_NAME = 18
 
 
 class Mark(NamedTuple):
@@ -88,9 +89,7 @@ def _order(point: FrontierPoint) -> tuple[float, int, float, str, str]:
 def sliced(points: Sequence[FrontierPoint], *, most: int = _MAX_SLICES) -> list[Slice]:
     """Average groups in order into at most `most` slices of equal size."""
     edges = np.linspace(0, len(points), min(most, len(points)) + 1).round().astype(int)
-    return [
-        _slice(points[a:b], first=int(a) + 1) for a, b in zip(edges, edges[1:], strict=False) if b > a
-    ]
+    return [_slice(points[a:b], first=int(a) + 1) for a, b in pairwise(edges) if b > a]
 
 
 def _slice(points: Sequence[FrontierPoint], *, first: int) -> Slice:
@@ -100,7 +99,7 @@ def _slice(points: Sequence[FrontierPoint], *, first: int) -> Slice:
     return Slice(
         first,
         first + len(points) - 1,
-        float(np.mean([point.rate for point in points])),
+        float(np.mean([point.rate or 0.0 for point in points])),
         float(np.mean(lows)) if lows else None,
         float(np.mean(highs)) if highs else None,
         max(sorted(set(states)), key=states.count),
@@ -118,8 +117,9 @@ def draw_frontier(points: Sequence[FrontierPoint], *, width: int, words: Words) 
     if len(points) > MAX_SINGLE:
         return _draw_slices(sliced(points), n=len(points), width=width)
     names = len(points) <= _MAX_NAMED[width > 500]
-    figure = new_figure(width, 330 if names else 260)
-    axes = add_axes(figure, Box(36, 6, 26, 110 if names else 30))
+    below = _room_for_names(points) if names else 30
+    figure = new_figure(width, 230 + below)
+    axes = add_axes(figure, Box(36, 6, 26, below))
     _rate_axis(axes)
     _draw_points(axes, points)
     axes.set_xlim(-0.8, len(points) - 0.2)
@@ -132,9 +132,7 @@ def draw_frontier(points: Sequence[FrontierPoint], *, width: int, words: Words) 
 
 def _rate_axis(axes: Axes) -> None:
     axes.set_ylim(-0.06, 1.06)
-    rule_ticks(
-        axes, "y", places=[0, 0.25, 0.5, 0.75, 1], texts=["0", "0.25", "0.50", "0.75", "1"]
-    )
+    rule_ticks(axes, "y", places=[0, 0.25, 0.5, 0.75, 1], texts=["0", "0.25", "0.50", "0.75", "1"])
     name_axis(axes, "y", "solve rate")
 
 
@@ -149,6 +147,7 @@ def _draw_points(axes: Axes, points: Sequence[FrontierPoint]) -> None:
             [i for i, _ in own],
             [p.rate or 0.0 for _, p in own],
             linestyle="none",
+            color=mark.colour,
             marker=mark.marker,
             markersize=7,
             markerfacecolor=mark.colour,
@@ -158,14 +157,22 @@ def _draw_points(axes: Axes, points: Sequence[FrontierPoint]) -> None:
         )
 
 
-def _name_points(axes: Axes, points: Sequence[FrontierPoint], *, words: Words) -> None:
+def _names(points: Sequence[FrontierPoint]) -> list[str]:
     several = len({point.policy for point in points}) > 1
-    for i, point in enumerate(points):
-        name = f"{point.task} · {point.policy}" if several else point.task
+    names = [f"{point.task} · {point.policy}" if several else point.task for point in points]
+    return [shorten(name, _MAX_NAME) for name in names]
+
+
+def _room_for_names(points: Sequence[FrontierPoint]) -> float:
+    return 16 + 6.6 * max(len(name) for name in _names(points))
+
+
+def _name_points(axes: Axes, points: Sequence[FrontierPoint], *, words: Words) -> None:
+    for i, name in enumerate(_names(points)):
         axes.text(
             i,
             -0.1,
-            words.token(shorten(name, 18)),
+            words.token(name),
             rotation=90,
             rotation_mode="anchor",
             ha="right",
@@ -209,13 +216,14 @@ def _draw_strip(strip: Axes, slices: Sequence[Slice]) -> None:
         pieces = list(run)
         start, end = pieces[0].first - 1, pieces[-1].last
         mark = MARKS[state]
-        strip.fill_between([start, end], 0.38, 0.62, color=mark.colour, linewidth=0)
+        strip.fill_between([start, end], 0.42, 0.58, color=mark.colour, linewidth=0)
         strip.plot(
             [(start + end) / 2],
             [0.5],
+            color=mark.colour,
             marker=mark.marker,
-            markersize=9,
+            markersize=12,
             markerfacecolor=mark.colour,
             markeredgecolor=PAPER,
-            markeredgewidth=1.2,
+            markeredgewidth=1.6,
         )

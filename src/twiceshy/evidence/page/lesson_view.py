@@ -8,7 +8,16 @@ from typing import NamedTuple
 from twiceshy.evidence.page.contrast import Piece, part
 from twiceshy.evidence.page.ranking import LEVELS_STRONGEST_FIRST, MEANING, rank_lessons
 from twiceshy.evidence.page.tables import Ids, TableView, table
-from twiceshy.evidence.page.words import Entry, counted, flatten, interval, number, shorten, signed
+from twiceshy.evidence.page.words import (
+    Entry,
+    counted,
+    flatten,
+    interval,
+    number,
+    probability,
+    shorten,
+    signed,
+)
 from twiceshy.lessons import ContrastPair, Effect, EvidenceLevel, Lesson
 
 MAX_IN_FULL = 40
@@ -26,8 +35,9 @@ LEVEL_NAMES: dict[EvidenceLevel, str] = {
 
 
 class Strip(NamedTuple):
-    """An interval as a small drawing: x places from 0 to 120, 60 is no effect."""
+    """An interval as a small drawing: x places from 0 to 120, `zero` is no effect."""
 
+    zero: float
     low: float
     high: float
     estimate: float
@@ -37,10 +47,13 @@ class EffectView(NamedTuple):
     """One effect, formatted."""
 
     name: str
+    note: str
     estimate: str
     interval: str
-    n: str
+    n_attempts: str
+    n_tasks: str
     p: str
+    q: str
     strip: Strip | None
 
 
@@ -134,12 +147,13 @@ def _rest_table(ids: Ids, lessons: Sequence[Lesson]) -> TableView:
 def _lesson(ids: Ids, lesson: Lesson, *, rank: int) -> LessonView:
     evidence = lesson.evidence
     effects = (
-        ("Held out: tasks it was not mined from", evidence.held_out),
-        ("Within task: as mined, expect it to shrink", evidence.within_task),
-        ("Pooled: task difficulty not removed", evidence.pooled),
+        ("Held out", "on tasks it was not mined from", evidence.held_out),
+        ("Within task", "as mined: expect it to shrink", evidence.within_task),
+        ("Pooled", "task difficulty not removed", evidence.pooled),
     )
-    given = [effect for _, effect in effects if effect is not None]
+    given = [effect for _, _, effect in effects if effect is not None]
     odds = any(effect.scale == "log_odds_ratio" for effect in given)
+    ends = _scale(given)
     return LessonView(
         id=ids.new("lesson"),
         rank=rank,
@@ -148,7 +162,11 @@ def _lesson(ids: Ids, lesson: Lesson, *, rank: int) -> LessonView:
         is_open=rank <= 3,
         signs_differ=evidence.signs_differ or _opposed(evidence.pooled, evidence.within_task),
         facts=_facts(lesson),
-        effects=tuple(_effect(name, effect) for name, effect in effects if effect is not None),
+        effects=tuple(
+            _effect(effect, name=name, note=note, ends=ends)
+            for name, note, effect in effects
+            if effect is not None
+        ),
         scale="log odds ratio of failure" if odds else "difference in P(failure)",
         pairs=tuple(_pair(pair) for pair in lesson.contrast[:_MAX_PAIRS]),
         n_more_pairs=max(0, len(lesson.contrast) - _MAX_PAIRS),
@@ -193,30 +211,41 @@ def _rates(lesson: Lesson, *, n_with: int) -> str:
     return text + "; intervals are on the differences below."
 
 
-def _effect(name: str, effect: Effect) -> EffectView:
-    size = f"{counted(effect.n_attempts, 'attempt')}, {counted(effect.n_tasks, 'task')}"
-    tests = [("p", effect.p_value), ("q", effect.q_value)]
-    given = [f"{letter} = {number(value)}" for letter, value in tests if value is not None]
-    if effect.estimate is None:
-        return EffectView(name, f"undefined (n = {number(effect.n_attempts)})", "—", size, "—", None)
+def _scale(effects: Sequence[Effect]) -> tuple[float, float]:
+    """Return the ends of the drawing: no effect lies within, and a lesson has one scale."""
+    values = [v for e in effects for v in (e.estimate, e.low, e.high) if v is not None]
+    low, high = min([0.0, *values]), max([0.0, *values])
+    pad = 0.06 * (high - low) or 1.0
+    return low - pad, high + pad
+
+
+def _effect(effect: Effect, *, name: str, note: str, ends: tuple[float, float]) -> EffectView:
+    undefined = effect.estimate is None
     return EffectView(
-        name,
-        signed(effect.estimate),
-        interval(effect.low, effect.high, sign=True),
-        size,
-        ", ".join(given) or "—",
-        _strip(effect, estimate=effect.estimate),
+        name=name,
+        note=note,
+        estimate=f"undefined (n = {number(effect.n_attempts)})"
+        if undefined
+        else signed(effect.estimate),
+        interval="—" if undefined else interval(effect.low, effect.high, sign=True),
+        n_attempts=number(effect.n_attempts),
+        n_tasks=number(effect.n_tasks),
+        p=probability(effect.p_value),
+        q=probability(effect.q_value),
+        strip=_strip(effect, ends=ends),
     )
 
 
-def _strip(effect: Effect, *, estimate: float) -> Strip:
-    reach = 4.0 if effect.scale == "log_odds_ratio" else 1.0
+def _strip(effect: Effect, *, ends: tuple[float, float]) -> Strip | None:
+    estimate, (start, stop) = effect.estimate, ends
+    if estimate is None:
+        return None
 
     def place(value: float | None) -> float:
-        share = ((estimate if value is None else value) / reach + 1) / 2
-        return round(_STRIP * min(1.0, max(0.0, share)), 1)
+        shown = estimate if value is None else value
+        return round(_STRIP * (shown - start) / (stop - start), 1)
 
-    return Strip(place(effect.low), place(effect.high), place(estimate))
+    return Strip(place(0.0), place(effect.low), place(effect.high), place(estimate))
 
 
 def _pair(pair: ContrastPair) -> PairView:
@@ -249,4 +278,6 @@ def _origin(lesson: Lesson) -> list[Entry]:
         "attempts against": evidence.attempts_against,
         "descends from": lesson.parents,
     }
-    return [Entry(e.name, shorten(e.value, 600)) for e in flatten({k: v for k, v in names.items() if v})]
+    return [
+        Entry(e.name, shorten(e.value, 600)) for e in flatten({k: v for k, v in names.items() if v})
+    ]

@@ -8,14 +8,23 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from twiceshy.attempts.types import Outcome
-from twiceshy.evidence.page.axes import SMALL, TEXT, Box, add_axes, name_axis, nice_ticks, rule_ticks
+from twiceshy.evidence.page.axes import (
+    SMALL,
+    TEXT,
+    Box,
+    add_axes,
+    name_axis,
+    nice_ticks,
+    rule_ticks,
+)
 from twiceshy.evidence.page.svg import (
-    FAIL,
+    FAIL_AREA,
     INK,
     MUTED,
     OTHER,
     PAPER,
     PASS,
+    PASS_AREA,
     WASH,
     Words,
     new_figure,
@@ -28,10 +37,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _OUTCOMES: dict[Outcome, tuple[str, str]] = {
-    Outcome.FAILURE: (FAIL, ""),
-    Outcome.SUCCESS: (PASS, ""),
-    Outcome.BROKEN: (WASH, "////"),
-    Outcome.UNSCORED: (WASH, "...."),
+    Outcome.FAILURE: (FAIL_AREA, ""),
+    Outcome.SUCCESS: (PASS_AREA, ""),
+    Outcome.BROKEN: (PAPER, "//"),
+    Outcome.UNSCORED: (WASH, ""),
 }
 """Fill and hatch, in the order of the bar."""
 
@@ -40,13 +49,15 @@ class Row(NamedTuple):
     """One line of a plot of estimates."""
 
     measure: Measure
-    kind: Literal["main", "arm", "baseline"]
+    kind: Literal["arm", "baseline"]
+    pooled: float | None = None
+    """Drawn as a cross."""
 
 
 def draw_outcomes(counts: dict[Outcome, int], *, width: int) -> Figure:
     """Draw one bar of all attempts; `counts` has at least one attempt."""
-    figure = new_figure(width, 62)
-    axes = add_axes(figure, Box(2, 2, 24, 2))
+    figure = new_figure(width, 54)
+    axes = add_axes(figure, Box(1, 1, 24, 1))
     total = sum(counts.values())
     axes.set_xlim(0, total)
     axes.set_ylim(0, 1)
@@ -55,9 +66,8 @@ def draw_outcomes(counts: dict[Outcome, int], *, width: int) -> Figure:
         n = counts.get(outcome, 0)
         if n == 0:
             continue
-        axes.barh(
-            0.5, n, left=left, height=1, color=colour, hatch=hatch, edgecolor=OTHER if hatch else PAPER, linewidth=0
-        )
+        edge = OTHER if hatch else colour
+        axes.barh(0.5, n, left=left, height=1, color=colour, hatch=hatch, edgecolor=edge)
         if n / total * width > 9 * len(f"{outcome.value} {n:,}"):
             axes.text(left, 1.16, f"{outcome.value} {n:,}", fontsize=TEXT, color=INK, va="bottom")
         left += n
@@ -95,8 +105,7 @@ def _n_bins(null: Sequence[float], *, low: float, high: float) -> int:
 
 
 def _whole_ticks(top: float) -> list[int]:
-    step = max(1, round(top / 3))
-    return list(range(0, int(top) + 1, step))
+    return sorted({int(place) for place in nice_ticks(0, top, target=3) if place == int(place)})
 
 
 def _mark_real(axes: Axes, real: Measure, *, top: float) -> None:
@@ -120,7 +129,13 @@ def _mark_real(axes: Axes, real: Measure, *, top: float) -> None:
 
 
 def draw_rows(
-    rows: Sequence[Row], *, reference: float, axis: str, width: int, words: Words, sign: bool = False
+    rows: Sequence[Row],
+    *,
+    reference: float,
+    axis: str,
+    width: int,
+    words: Words,
+    sign: bool = False,
 ) -> Figure:
     """Draw estimates with their intervals, one a row, against a reference line.
 
@@ -133,7 +148,7 @@ def draw_rows(
         sign: Whether to print a plus sign.
     """
     wide = width > 500
-    pitch, box = (34, Box(250, 170, 8, 48)) if wide else (54, Box(12, 12, 16, 48))
+    pitch, box = (34, Box(250, 190, 8, 48)) if wide else (54, Box(12, 12, 16, 48))
     figure = new_figure(width, len(rows) * pitch + box.top + box.bottom)
     axes = add_axes(figure, box)
     axes.set_ylim(len(rows) - 0.5, -0.5)
@@ -152,6 +167,7 @@ def draw_rows(
 def _span(rows: Sequence[Row], *, reference: float) -> tuple[float, float]:
     measures = [row.measure for row in rows]
     values = [v for m in measures for v in (m.estimate, m.low, m.high) if v is not None]
+    values += [row.pooled for row in rows if row.pooled is not None]
     low, high = min([*values, reference]), max([*values, reference])
     pad = 0.06 * (high - low) or 0.05
     return low - pad, high + pad
@@ -161,31 +177,30 @@ def _short(text: str) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def _draw_row(
-    axes: Axes, row: Row, *, place: float, wide: bool, words: Words, sign: bool
-) -> None:
+def _draw_row(axes: Axes, row: Row, *, place: float, wide: bool, words: Words, sign: bool) -> None:
     measure = row.measure
-    main = row.kind == "main"
-    colour = PASS if row.kind != "baseline" else OTHER
+    is_arm = row.kind == "arm"
+    colour = PASS if is_arm else OTHER
     y = place if wide else place + 0.22
+    if row.pooled is not None:
+        axes.plot([row.pooled], [y], marker="x", markersize=7, color=MUTED, markeredgewidth=1.6)
     if measure.low is not None and measure.high is not None:
         axes.hlines(y, measure.low, measure.high, color=colour, linewidth=2.4)
     if measure.estimate is not None:
         axes.plot(
             [measure.estimate],
             [y],
-            marker="D" if main else ("o" if row.kind == "arm" else "s"),
-            markersize=9 if main else 8,
-            markerfacecolor=colour if row.kind != "baseline" else PAPER,
+            color=colour,
+            marker="o" if is_arm else "s",
+            markersize=8,
+            markerfacecolor=colour if is_arm else PAPER,
             markeredgecolor=colour,
             markeredgewidth=1.8,
         )
     _write_row(axes, row, place=place, wide=wide, words=words, sign=sign)
 
 
-def _write_row(
-    axes: Axes, row: Row, *, place: float, wide: bool, words: Words, sign: bool
-) -> None:
+def _write_row(axes: Axes, row: Row, *, place: float, wide: bool, words: Words, sign: bool) -> None:
     measure = row.measure
     form = signed if sign else number
     span = interval(measure.low, measure.high, sign=sign)
@@ -205,9 +220,6 @@ def _write_row(
             ha=align,
             va="center",
             fontsize=TEXT if wide else SMALL + 0.5,
-            fontweight="bold" if row.kind == "main" else "normal",
             color=INK,
             annotation_clip=False,
         )
-
-

@@ -29,7 +29,6 @@ from twiceshy.evidence.page.words import (
     interval,
     measured,
     number,
-    signed,
 )
 from twiceshy.evidence.report import Alarm, Report
 
@@ -106,8 +105,13 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for function in (number, signed, interval, measured, counted):
-        environment.filters[function.__name__] = function
+    filters: dict[str, Any] = {
+        "number": number,
+        "interval": interval,
+        "measured": measured,
+        "counted": counted,
+    }
+    environment.filters.update(filters)
     return environment
 
 
@@ -118,8 +122,11 @@ def _context(page: Page) -> dict[str, Any]:
     style = files("twiceshy.evidence.page").joinpath("style.css").read_text(encoding="utf-8")
     return {
         "page": page,
-        "style": Markup(style),  # noqa: S704 - a file of this package
+        "style": Markup(style),
         "alarms": _alarms(page),
+        "confidence": " and ".join(
+            sorted({f"{100 * one.confidence:g} %" for one in page.headline})
+        ),
         **_outcomes(ids, page),
         **_frontier(ids, page.frontier),
         "lessons": lessons_view(ids, page.lessons),
@@ -137,7 +144,9 @@ def _alarms(page: Page) -> list[Alarm]:
 
 
 def _outcomes(ids: Ids, page: Page) -> dict[str, Any]:
-    totals = {outcome: sum(c.n for c in page.outcomes if c.outcome is outcome) for outcome in Outcome}
+    totals = {
+        outcome: sum(c.n for c in page.outcomes if c.outcome is outcome) for outcome in Outcome
+    }
     scored = totals[Outcome.SUCCESS] + totals[Outcome.FAILURE]
     return {
         "totals": [(outcome.value, n) for outcome, n in totals.items()],
@@ -161,9 +170,7 @@ def _frontier(ids: Ids, points: Sequence[FrontierPoint]) -> dict[str, Any]:
     }
 
 
-def _policy_table(
-    ids: Ids, points: Sequence[FrontierPoint], policies: Sequence[str]
-) -> TableView:
+def _policy_table(ids: Ids, points: Sequence[FrontierPoint], policies: Sequence[str]) -> TableView:
     def row(policy: str) -> tuple[str | int, ...]:
         states = [point.state for point in points if point.policy == policy]
         return (policy, len(states), *(states.count(state) for state in MARKS))
@@ -234,5 +241,7 @@ def _report(ids: Ids, report: Report) -> ReportView:
 def _provenance(ids: Ids, page: Page) -> list[TableView]:
     named = [("This page", page.manifest)]
     named += [(report.kind, report.manifest) for report in page.reports]
-    distinct = [one for i, one in enumerate(named) if one[1] and one[1] not in [m for _, m in named[:i]]]
+    distinct = [
+        one for i, one in enumerate(named) if one[1] and one[1] not in [m for _, m in named[:i]]
+    ]
     return [mapping_table(ids, f"Manifest: {name}", values) for name, values in distinct]

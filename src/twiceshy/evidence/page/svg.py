@@ -2,8 +2,8 @@
 
 Three ideas:
 
-1. A plot is drawn in sentinel colours (`INK`, `ACCENT`, …); each becomes a CSS variable, so that one
-   drawing serves light, dark and print.
+1. A plot is drawn in sentinel colours (`INK`, `PASS`, …); each becomes a CSS variable, so that
+   one drawing serves light, dark and print.
 2. Names from logs never reach matplotlib (whose text may be read as mathematics, and warns about
    glyphs). A plot writes a token from `Words.token`; the real text is put in afterwards, escaped.
 3. What the library adds and nobody needs (metadata, global style, unused ids, fixed fonts) goes.
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 INK, MUTED, RULE = "#010203", "#010204", "#010205"
 PASS, FAIL, OTHER = "#010206", "#010207", "#010208"
 WASH, PAPER = "#010209", "#01020a"
+PASS_AREA, FAIL_AREA = "#01020b", "#01020c"
 
 _VARIABLES = {
     INK: "--ink",
@@ -34,6 +35,8 @@ _VARIABLES = {
     OTHER: "--other",
     WASH: "--band",
     PAPER: "--paper",
+    PASS_AREA: "--pass-area",
+    FAIL_AREA: "--fail-area",
 }
 _XLINK = "{http://www.w3.org/1999/xlink}href"
 _FONT = re.compile(r"font:[^;]*?([\d.]+)px[^;]*|font-family:[^;]*;?\s*")

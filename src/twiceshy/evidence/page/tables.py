@@ -46,7 +46,9 @@ def cell(value: Value) -> Cell:
     """Format one value; text that is only a number with its interval counts as a number."""
     is_number = value is None or not isinstance(value, str | bool)
     text = number(value)
-    return Cell(text, is_number or bool(re.fullmatch(r"[−+]?[\d.,e−]+( \[.*\])?|undefined.*", text)))
+    return Cell(
+        text, is_number or bool(re.fullmatch(r"[−+]?[\d.,e−]+( \[.*\])?|undefined.*", text))
+    )
 
 
 def table(

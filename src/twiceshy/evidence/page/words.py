@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from itertools import islice
 from typing import Any, NamedTuple
 
 from twiceshy.evidence.page.types import Measure
 
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+_UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
 _MAX_LISTED = 12
 
 
 def clean(value: object) -> object:
-    """Replace what must not reach the page: control, direction and half characters.
+    r"""Replace what must not reach the page: control, direction and half characters.
 
     They are shown by code point, so that hidden text is seen. Anything but a plain string is
     returned as it is (markup made by this package included).
 
-    >>> clean("a\\x00b")
+    >>> clean("a\x00b")
     'a⟨U+0000⟩b'
     """
     if type(value) is not str:
@@ -70,6 +73,17 @@ def signed(value: float | None) -> str:
     if value is None or math.isnan(value) or value <= 0:
         return number(value)
     return "+" + number(value)
+
+
+def probability(value: float | None) -> str:
+    """Format a p-value or q-value; none is a dash.
+
+    >>> probability(0.046), probability(0.0004), probability(None)
+    ('0.046', '< 0.001', '—')
+    """
+    if value is None:
+        return "—"
+    return "< 0.001" if value < 0.001 else number(value)
 
 
 def interval(low: float | None, high: float | None, *, sign: bool = False) -> str:
@@ -130,11 +144,11 @@ def flatten(values: Mapping[str, Any], *, prefix: str = "") -> Iterable[Entry]:
 
 
 def _text(value: object) -> str:
-    if isinstance(value, list | tuple | set | frozenset):
-        listed = [_text(item) for item in list(value)[:_MAX_LISTED]]
-        left = len(value) - len(listed)
-        return ", ".join(listed) + (f", and {number(left)} more" if left else "") or "none"
     if isinstance(value, Mapping):
         inner = "; ".join(f"{entry.name} {entry.value}" for entry in flatten(value))
         return inner or "none"
+    if isinstance(value, Collection) and not isinstance(value, str | bytes):
+        listed = [_text(item) for item in islice(value, _MAX_LISTED)]
+        left = len(value) - len(listed)
+        return ", ".join(listed) + (f", and {number(left)} more" if left else "") or "none"
     return number(value)
