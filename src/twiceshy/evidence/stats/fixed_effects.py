@@ -64,6 +64,8 @@ class TaskSums(NamedTuple):
     """Sum of residual pattern times residual label."""
     square: NDArray[np.float64]
     """Sum of squared residual pattern."""
+    varies: NDArray[np.bool_]
+    """Whether the pattern varies in the task."""
     task: NDArray[np.int64]
     """Shape (n_mixed_tasks,): the task codes."""
 
@@ -183,7 +185,8 @@ class WithinDesign:
         self._size = np.diff(np.append(self._starts, codes.size)).astype(np.float64)
         inside = present[self.rows].astype(np.float64)
         count = self._by_task(inside)
-        self.n_informative = ((count > 0) & (count < self._size[:, None])).sum(axis=0)
+        self._varies = (count > 0) & (count < self._size[:, None])
+        self.n_informative = self._varies.sum(axis=0)
         self._levels = self._policy_levels(policy[self.rows])
         self._residual = self._take_out(inside)
         self._square = self._by_task(self._residual**2)
@@ -222,7 +225,7 @@ class WithinDesign:
     def task_sums(self, failed: NDArray[np.bool_]) -> TaskSums:
         """What each mixed task adds to numerator and denominator of the effects."""
         label = self._take_out(failed[self.rows].astype(np.float64)[:, None])[:, 0]
-        return TaskSums(self._cross(label), self._square, self.tasks)
+        return TaskSums(self._cross(label), self._square, self._varies, self.tasks)
 
     def _cross(self, label: NDArray[np.float64]) -> NDArray[np.float64]:
         """Sum of residual pattern times label in each task, shape (n_tasks, n_patterns)."""

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twiceshy.errors import BadInput
+from twiceshy.evidence.held_out import MIXED_TO_CLAIM, MIXED_TO_SUGGEST
 from twiceshy.evidence.stats.fdr import q_values
 from twiceshy.evidence.stats.fixed_effects import (
     PooledEffects,
@@ -33,11 +34,6 @@ from twiceshy.lessons import Effect, EvidenceLevel
 Method = Literal["exact", "fixed_effects"]
 Gate = Literal["describe", "suggest", "claim"]
 
-MIXED_TO_SUGGEST = 30
-MIXED_TO_CLAIM = 100
-"""Mixed tasks below which nothing is suggested, and below which nothing is claimed. On questions
-with strong effects, searches over 28 mixed tasks mostly found nothing and searches over 112 always
-found something (our own learning curve; PAPERS.md)."""
 MIN_INFORMATIVE: dict[Method, int] = {"exact": 8, "fixed_effects": 20}
 """Informative tasks a pattern needs to be tested. An exact test with fewer than about eight cannot
 pass a search over many patterns; a clustered error from fewer than about twenty clusters is too

@@ -1,0 +1,153 @@
+"""What the held-out test says, in sentences, and how many tasks would be needed when it cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from twiceshy.evidence.stats.power import tasks_needed
+from twiceshy.evidence.stats.ranking import Auc
+from twiceshy.evidence.tables import EventTable
+
+if TYPE_CHECKING:
+    from twiceshy.evidence.held_out.procedure import Arm, Baseline
+
+MIXED_TO_SUGGEST = 30
+"""Mixed tasks below which nothing is suggested."""
+MIXED_TO_CLAIM = 100
+"""Mixed tasks below which nothing is claimed. Of searches for strong effects, those over 28 mixed
+tasks mostly found nothing and those over 112 always something (our learning curve, PAPERS.md)."""
+
+STRONG_ODDS, STRONG_PREVALENCE, TARGET_POWER = 5.0, 0.4, 0.8
+_MAX_KINDS = 200
+
+
+class NeededTasks(NamedTuple):
+    """How many mixed tasks like these would find one strong pattern."""
+
+    n_tasks: int | None
+    """None: more than the power search tries, or no mixed task to learn the mix from."""
+    odds_ratio: float
+    prevalence: float
+    alpha: float
+    """Level of one test, 0.05 over the patterns searched."""
+    power: float
+
+
+def needed_tasks(table: EventTable, *, n_searched: int, seed: int = 0) -> NeededTasks:
+    """Return how many mixed tasks of this table's mix find a strong pattern 4 times out of 5.
+
+    Strong: odds ratio 5, shown by about 4 in 10 attempts; searched among `n_searched` patterns,
+    so each is tested at 0.05 / n_searched. Weaker or rarer patterns need more.
+
+    Args:
+        table: Gives the mix of attempts and failures per mixed task.
+        n_searched: Patterns searched; at least 1.
+        seed: Seed of the power simulation.
+    """
+    alpha = 0.05 / max(n_searched, 1)
+    found = tasks_needed(
+        _mix(table, seed),
+        odds_ratio=STRONG_ODDS,
+        prevalence=STRONG_PREVALENCE,
+        alpha=alpha,
+        target=TARGET_POWER,
+        seed=seed,
+    )
+    n_tasks = None if found is None else found.n_tasks
+    return NeededTasks(n_tasks, STRONG_ODDS, STRONG_PREVALENCE, alpha, TARGET_POWER)
+
+
+def _mix(table: EventTable, seed: int) -> list[tuple[int, int]]:
+    """(attempts, failures) of the mixed tasks, a random sample of them when they are many."""
+    if table.failed.size == 0:
+        return []
+    size = np.bincount(table.task)
+    failures = np.bincount(table.task, weights=table.failed).astype(np.int64)
+    mixed = np.flatnonzero((failures > 0) & (failures < size))
+    if mixed.size > _MAX_KINDS:
+        mixed = np.random.default_rng(seed).choice(mixed, _MAX_KINDS, replace=False)
+    return [(int(size[code]), int(failures[code])) for code in mixed]
+
+
+def verdict(
+    primary: Arm, *, baselines: Sequence[Baseline], n_mixed: int, needed: NeededTasks
+) -> tuple[str, ...]:
+    """Say in sentences what the proof shows, the decision first."""
+    if primary.held_out.within.value is None:
+        return (
+            f"Nothing can be tested: {n_mixed} tasks have both a success and a failure, and no"
+            " held-out pair can be compared (n = 0).",
+        )
+    decided = n_mixed >= MIXED_TO_CLAIM and _passes(primary)
+    first = _supported(primary) if decided else _undecided(primary, n_mixed, needed)
+    return (*first, *_beside(primary, baselines))
+
+
+def _passes(arm: Arm) -> bool:
+    low = arm.held_out.within.low
+    if arm.null is None:
+        return False
+    level = max(0.05, 1 / (1 + arm.null.n))
+    return low is not None and low > 0.5 and arm.null.p_value <= level
+
+
+def _supported(arm: Arm) -> tuple[str, ...]:
+    return (
+        "The mined lessons rank failures above successes of the same unseen task: within-task AUC"
+        f" {_area(arm.held_out.within)}{_null(arm)}.",
+        "That is prediction. Only a randomised trial says whether telling the agent helps.",
+    )
+
+
+def _undecided(arm: Arm, n_mixed: int, needed: NeededTasks) -> tuple[str, ...]:
+    if n_mixed >= MIXED_TO_CLAIM:
+        opening = f"No lesson held up on unseen tasks, with {n_mixed} mixed tasks to find one"
+    else:
+        opening = f"{n_mixed} mixed tasks cannot decide"
+    many = "more than could be tried" if needed.n_tasks is None else f"about {needed.n_tasks}"
+    return (
+        f"{opening}: within-task AUC {_area(arm.held_out.within)} on unseen tasks{_null(arm)}.",
+        f"To find one strong pattern (odds ratio {needed.odds_ratio:g}, in 4 of 10 attempts) 4"
+        f" times out of 5 in a search this wide takes {many} mixed tasks of this kind; nothing is"
+        f" claimed below {MIXED_TO_CLAIM}.",
+    )
+
+
+def _beside(arm: Arm, baselines: Sequence[Baseline]) -> tuple[str, ...]:
+    said: list[str] = []
+    within = arm.held_out.within.value
+    for each in baselines:
+        rival = each.held_out.within
+        if each.name != "hand_checks" or rival.value is None or within is None:
+            continue
+        relation = "is no better than" if within <= rival.value else "is ahead of"
+        said.append(
+            f"Mining {relation} counting the hand-written checks, which need no labels"
+            f" ({_area(rival)})."
+        )
+    if arm.lift.n_signs_differ:
+        said.append(
+            f"Of {arm.lift.n_usual} usually selected patterns {arm.lift.n_signs_differ} point the"
+            " other way when all attempts are pooled; the pooled lift is not evidence."
+        )
+    return tuple(said)
+
+
+def _null(arm: Arm) -> str:
+    if arm.null is None:
+        return ""
+    return (
+        f"; among {arm.null.n} runs of the whole procedure on shuffled labels (95 % range"
+        f" {arm.null.low:.3f} to {arm.null.high:.3f}) that ranks at p = {arm.null.p_value:.3f}"
+    )
+
+
+def _area(area: Auc) -> str:
+    if area.value is None:
+        return "undefined (n = 0)"
+    if area.low is None or area.high is None:
+        return f"{area.value:.3f}"
+    return f"{area.value:.3f} [{area.low:.3f}, {area.high:.3f}]"
