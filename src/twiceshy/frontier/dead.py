@@ -65,9 +65,9 @@ def classify_dead(
 
     The first rule that holds decides:
 
-    1. broken: at least half of what the log counts as failed broke, or a failure came down to
-       exactly what passed at the same task elsewhere (the checker contradicts itself);
-    2. truncated: at least half of the failures were cut off;
+    1. broken: at least half of what the log counts as failed broke (limits apart), or a failure
+       came down to exactly what passed at the same task elsewhere (the checker contradicts itself);
+    2. truncated: at least half of what the log counts as failed was cut off or hit a limit;
     3. collapse: one mode holds at least three quarters of the failures whose mode is known;
     4. cliff: the known modes differ;
     5. unknown.
@@ -84,11 +84,11 @@ def classify_dead(
     recorded_failures = [fact for fact in group if fact.recorded is Outcome.FAILURE]
     if outcomes[Outcome.SUCCESS] or not recorded_failures:
         return None
-    failures = [fact for fact in group if fact.outcome is Outcome.FAILURE]
+    failures = [fact for fact in recorded_failures if fact.outcome is Outcome.FAILURE]
     modes = [mode for fact in failures if (mode := mode_of(fact, tools=tools)) is not None]
     kind, rule = (
-        _broken(failures, len(recorded_failures), contradicted=_common(modes, passed_modes))
-        or _truncated(failures)
+        _broken(recorded_failures, contradicted=_common(modes, passed_modes))
+        or _truncated(recorded_failures)
         or _by_modes(modes)
     )
     first = group[0]
@@ -98,21 +98,24 @@ def classify_dead(
 
 
 def _broken(
-    failures: Sequence[AttemptFacts], n_recorded: int, *, contradicted: int
+    recorded_failures: Sequence[AttemptFacts], *, contradicted: int
 ) -> tuple[DeadKind, str] | None:
-    n_broken = n_recorded - len(failures)
-    if n_broken >= HALF * n_recorded:
-        return DeadKind.BROKEN, f"{n_broken} of {n_recorded} recorded failures broke"
+    n = len(recorded_failures)
+    n_broken = sum(
+        fact.outcome is Outcome.BROKEN and fact.broken != "limit" for fact in recorded_failures
+    )
+    if n_broken >= HALF * n:
+        return DeadKind.BROKEN, f"{n_broken} of {n} recorded failures broke"
     if contradicted:
-        rule = f"{contradicted} of {len(failures)} failures equal an attempt that passed"
-        return DeadKind.BROKEN, rule
+        return DeadKind.BROKEN, f"{contradicted} of {n} failures equal an attempt that passed"
     return None
 
 
-def _truncated(failures: Sequence[AttemptFacts]) -> tuple[DeadKind, str] | None:
-    n_cut = sum(fact.truncated is True for fact in failures)
-    if n_cut >= HALF * len(failures):
-        return DeadKind.TRUNCATED, f"{n_cut} of {len(failures)} failures were cut off"
+def _truncated(recorded_failures: Sequence[AttemptFacts]) -> tuple[DeadKind, str] | None:
+    n = len(recorded_failures)
+    n_cut = sum(fact.truncated is True or fact.broken == "limit" for fact in recorded_failures)
+    if n_cut >= HALF * n:
+        return DeadKind.TRUNCATED, f"{n_cut} of {n} recorded failures were cut off"
     return None
 
 
@@ -120,8 +123,9 @@ def _by_modes(modes: Sequence[str]) -> tuple[DeadKind, str]:
     if len(modes) < MIN_MODES:
         return DeadKind.UNKNOWN, f"what it came down to is known for {len(modes)} failures"
     top = Counter(modes).most_common(1)[0][1]
-    shown = f"{top} of {len(modes)} failures came down to the same"
-    return (DeadKind.COLLAPSE if top >= COLLAPSE_SHARE * len(modes) else DeadKind.CLIFF), shown
+    if top >= COLLAPSE_SHARE * len(modes):
+        return DeadKind.COLLAPSE, f"{top} of {len(modes)} failures came down to the same"
+    return DeadKind.CLIFF, f"{len(set(modes))} different ends among {len(modes)} failures"
 
 
 def _common(modes: Sequence[str], passed: Collection[str]) -> int:

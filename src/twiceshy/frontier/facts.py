@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
-from twiceshy.attempts.effects import successful_writes
+from twiceshy.attempts.effects import is_state_changing, successful_writes
 from twiceshy.attempts.types import Attempt, BrokenKind, Outcome
 
 NO_WRITE = "no write"
@@ -37,6 +37,11 @@ class AttemptFacts(NamedTuple):
     writes: tuple[str, ...]
     """Canonical state-changing calls that went through, in order."""
     n_calls: int
+    file: str
+    """Where it was read from, with `line`."""
+    line: int | None
+    gold_asks_nothing: bool | None
+    """Whether the task's gold solution neither writes nor asks for an output; None: no gold."""
 
 
 def read_facts(attempts: Iterable[Attempt]) -> Iterator[AttemptFacts]:
@@ -59,6 +64,9 @@ def read_facts(attempts: Iterable[Attempt]) -> Iterator[AttemptFacts]:
             answer=None if attempt.answer is None else normalised(attempt.answer),
             writes=tuple(f"{call.name} {call.arguments}" for call in successful_writes(attempt)),
             n_calls=sum(len(step.calls) for step in attempt.steps),
+            file=attempt.provenance.file,
+            line=attempt.provenance.line,
+            gold_asks_nothing=_gold_asks_nothing(attempt.extra),
         )
 
 
@@ -111,3 +119,12 @@ def _written(attempt: Attempt) -> int:
         for step in attempt.steps
         if step.role == "assistant"
     )
+
+
+def _gold_asks_nothing(extra: Mapping[str, Any]) -> bool | None:
+    actions = extra.get("gold_actions")
+    if not isinstance(actions, list) or not all(isinstance(action, dict) for action in actions):
+        return None
+    if extra.get("gold_outputs"):
+        return False
+    return not any(is_state_changing(str(action.get("name", ""))) for action in actions)

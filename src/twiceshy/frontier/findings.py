@@ -36,6 +36,7 @@ def report(
     *,
     settings: Settings,
     p0: UndeservedRate,
+    from_log: UndeservedRate,
     rate: Estimate,
     checks: Sequence[Check],
     facts: Sequence[AttemptFacts] | None,
@@ -51,6 +52,7 @@ def report(
         "p0_source": p0.source,
         "p0_low": p0.low,
         "p0_high": p0.high,
+        "p0_from_log": from_log._asdict(),
         "p0_by_task": by_task,
         "lucky": _lucky(sheet, facts),
         "frontier": _frontier(sheet, settings),
@@ -262,12 +264,13 @@ def _luck_sentence(numbers: dict[str, Any], *, by_task: bool) -> str:
     )
     if by_task:
         return text
-    nothing = lucky["n_did_nothing"]
-    seen = "" if not nothing else f" Here {nothing} successes changed nothing and the others did."
+    nothing, log = lucky["n_did_nothing"], numbers["p0_from_log"]
+    here = [] if log["value"] is None or numbers["p0_source"] == log["source"] else [log["source"]]
+    here += [f"{nothing} of {lucky['n_judged']} successes changed nothing"] if nothing else []
     return (
         f"{text} One p0 is an average over tasks: where some tasks pay for doing nothing and others"
         " never do, it blames the latter's successes and spares the former's; give p0 by task."
-        f"{seen}"
+        + (f" In this log {' and '.join(here)}." if here else "")
     )
 
 

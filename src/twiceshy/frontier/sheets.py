@@ -79,6 +79,8 @@ class AttemptRow:
     """One attempt as triaged."""
 
     id: str
+    file: str
+    line: int | None
     task: str
     policy: str
     trial: str | None
@@ -152,6 +154,8 @@ def attempt_rows(
         rows.append(
             AttemptRow(
                 id=fact.id,
+                file=fact.file,
+                line=fact.line,
                 task=fact.task,
                 policy=fact.policy,
                 trial=fact.trial,

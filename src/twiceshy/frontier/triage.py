@@ -65,7 +65,8 @@ def triage(
     settings = Settings(band=checked_band(band), prior=prior, tau=tau, confidence=confidence)
     facts = None if isinstance(source, Tallies) else tuple(read_facts(source))
     tallies = source if isinstance(source, Tallies) else _tally(facts or ())
-    estimate = _p0(p0, facts)
+    from_log = estimate_p0(facts) if facts else UndeservedRate(None, 0, "not estimable from counts")
+    estimate = _given(p0) or from_log
     sheet = group_sheet(
         tallies, p0=p0 if p0 is not None else estimate.value, settings=settings, ledger=ledger
     )
@@ -79,6 +80,7 @@ def triage(
         sheet,
         settings=settings,
         p0=estimate,
+        from_log=from_log,
         rate=rate,
         checks=checks,
         facts=facts,
@@ -104,19 +106,15 @@ def _tally(facts: Iterable[AttemptFacts]) -> Tallies:
     return tally_outcomes((f.task, f.policy, f.outcome, f.recorded) for f in facts)
 
 
-def _p0(p0: P0, facts: Sequence[AttemptFacts] | None) -> UndeservedRate:
-    if isinstance(p0, Mapping):
-        values = [float(value) for value in p0.values()]
-        if not values:
-            raise BadInput("at least one task's p0", got="none", where="p0")
-        return UndeservedRate(
-            float(np.mean(values)), len(values), "given by task; this is the mean"
-        )
-    if p0 is not None:
+def _given(p0: P0) -> UndeservedRate | None:
+    if p0 is None:
+        return None
+    if not isinstance(p0, Mapping):
         return UndeservedRate(p0, 0, "given, one rate for all tasks")
-    if facts is None:
-        return UndeservedRate(None, 0, "not estimable from counts; give p0")
-    return estimate_p0(facts)
+    values = [float(value) for value in p0.values()]
+    if not values:
+        raise BadInput("at least one task's p0", got="none", where="p0")
+    return UndeservedRate(float(np.mean(values)), len(values), "given by task; this is the mean")
 
 
 def _look_closer(

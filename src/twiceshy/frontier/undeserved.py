@@ -35,14 +35,34 @@ class UndeservedRate(NamedTuple):
 def estimate_p0(facts: Sequence[AttemptFacts]) -> UndeservedRate:
     """Return the best estimate of p0 that the log allows, or one with value None.
 
-    Logs of tool use: the share of tasks that doing nothing passes. Others, with answers: the chance
-    that an answer to another question matches.
+    Tasks with gold actions: the share that doing nothing passes. Other logs of tool use: the share
+    at which an attempt that did nothing passed. Others, with answers: the chance that an answer to
+    another question matches.
     """
+    if any(fact.gold_asks_nothing is not None for fact in facts):
+        return gold_rate(facts)
     if uses_tools(facts):
         return do_nothing_rate(facts)
     if any(fact.answer is not None for fact in facts):
         return cross_task_match(facts)
     return UndeservedRate(None, 0, "not estimable: the log has neither tool calls nor answers")
+
+
+def gold_rate(facts: Iterable[AttemptFacts]) -> UndeservedRate:
+    """Return the share of tasks whose gold solution changes nothing and asks for no output.
+
+    What an agent that does nothing would be paid, where the reward compares the end state with the
+    gold one (as in τ-bench). At such a task holding still may also be right, so as a rate of
+    *undeserved* reward it is an upper bound.
+    """
+    asks = {fact.task: fact.gold_asks_nothing for fact in facts}
+    known = [nothing for nothing in asks.values() if nothing is not None]
+    n, free = len(known), sum(known)
+    if not n:
+        return UndeservedRate(None, 0, "not estimable: no task has gold actions")
+    return UndeservedRate(
+        free / n, n, f"doing nothing meets the gold actions of {free} of {n} tasks"
+    )
 
 
 def do_nothing_rate(facts: Iterable[AttemptFacts]) -> UndeservedRate:
