@@ -12,6 +12,7 @@ from statistics import median
 
 from twiceshy.attempts.types import Attempt
 from twiceshy.memory.contrast import calculations_kinds as kinds
+from twiceshy.memory.contrast.calculations_arithmetic import OPERATIONS
 from twiceshy.memory.contrast.calculations_solution import (
     Solution,
     number_words_in,
@@ -19,8 +20,6 @@ from twiceshy.memory.contrast.calculations_solution import (
     read_solution,
 )
 from twiceshy.memory.contrast.vocabulary import Phrase
-
-OPERATIONS = {"+": "addition", "-": "subtraction", "*": "multiplication", "/": "division"}
 
 CUES = {
     "left": r"\bleft\b|\bremain",

@@ -10,6 +10,8 @@ import math
 import re
 from typing import NamedTuple
 
+OPERATIONS = {"+": "addition", "-": "subtraction", "*": "multiplication", "/": "division"}
+
 MAX_CHARACTERS = 400
 MAX_DEPTH = 40
 MAX_EXPONENT = 64

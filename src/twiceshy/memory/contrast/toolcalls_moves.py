@@ -28,7 +28,7 @@ _SHELLS_TEXT = (
     "local_shell_call run_command run_shell_command sh shell terminal"
 )
 _SHELLS = frozenset(_SHELLS_TEXT.split())
-_COMMAND_KEYS = ("command", "cmd", "script", "input")
+COMMAND_KEYS = ("command", "cmd", "script", "input")
 _PREFIXES = frozenset(["cd", "export", "source", "set", "pushd", "popd", "true", ":"])
 _WRAPPERS = frozenset(["sudo", "time", "timeout", "nohup", "env", "xargs", "uv", "poetry", "run"])
 _WITH_SUBCOMMAND = frozenset(
@@ -121,7 +121,7 @@ def move_name(call: ToolCall) -> str:
 def _command(arguments: Mapping[str, Any] | str) -> str:
     if isinstance(arguments, str):
         return arguments
-    value = next((arguments[key] for key in _COMMAND_KEYS if key in arguments), "")
+    value = next((arguments[key] for key in COMMAND_KEYS if key in arguments), "")
     if isinstance(value, list):
         words = [str(word) for word in value]
         is_wrapped = len(words) > 2 and words[1].startswith("-") and "c" in words[1]

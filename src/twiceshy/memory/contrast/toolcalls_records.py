@@ -55,24 +55,24 @@ def read_actions(moves: Iterable[Move]) -> Iterator[Action]:
     records: dict[str, Record] = {}
     kinds: set[str] = set()
     for move in moves:
-        ids = _ids(move.arguments)
+        ids = ids_of(move.arguments)
         named = [records[value] for value in ids.values() if value in records]
         linked = [
             records[value]
             for record in named
-            for value in _ids(record.fields).values()
+            for value in ids_of(record.fields).values()
             if value in records and records[value] not in named
         ]
         unknown = any(kind in kinds and value not in records for kind, value in ids.items())
         yield Action(move, (*named, *linked), unknown)
         if isinstance(move.reply, Mapping) and not move.is_error:
-            own = _own_id(move, ids, _ids(move.reply))
+            own = _own_id(move, ids, ids_of(move.reply))
             if own is not None:
                 records[own[1]] = Record(own[0], own[1], move.reply)
                 kinds.add(own[0])
 
 
-def _ids(fields: Mapping[str, Any]) -> dict[str, str]:
+def ids_of(fields: Mapping[str, Any]) -> dict[str, str]:
     """Return the fields that are ids, by kind: {"user": "mia_li_3668"}."""
     return {
         _kind(name): str(value)
