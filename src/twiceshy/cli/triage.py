@@ -1,0 +1,133 @@
+"""`twiceshy triage`: what failed, what broke, what was luck, and which tasks can teach."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from twiceshy.cli import inputs
+from twiceshy.cli.output import show
+from twiceshy.cli.provenance import with_manifest
+from twiceshy.errors import BadInput
+from twiceshy.frontier.sheets import P0
+
+P0Option = Annotated[
+    str | None,
+    typer.Option(
+        "--p0",
+        metavar="RATE|FILE",
+        help="Undeserved-reward rate: one number, or a JSON file {task: rate}.",
+    ),
+]
+Band = Annotated[
+    str, typer.Option("--band", metavar="LOW,HIGH", help="Solve rates that count as the frontier.")
+]
+
+
+def triage(
+    paths: inputs.Inputs,
+    p0: P0Option = None,
+    band: Band = "0.2,0.8",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder for triage.json and the sheets.")
+    ] = None,
+    counts_only: Annotated[
+        bool,
+        typer.Option(
+            "--counts-only",
+            help="Count in the database without reading attempts; for millions of rollouts.",
+        ),
+    ] = False,
+    format: inputs.Format = None,
+    mapping: inputs.Mapping = None,
+    outcomes: inputs.Outcomes = None,
+    threshold: inputs.Threshold = None,
+    policy: inputs.Policy = None,
+    rule: inputs.Rules = None,
+    as_json: inputs.AsJson = False,
+) -> None:
+    """Sort attempts: failed, broken or unscored; frontier, luck, and what each failure is worth."""
+    from twiceshy.frontier import triage as sort
+    from twiceshy.frontier import write_triage
+
+    limits = parse_band(band)
+    rates = parse_p0(p0)
+    with with_manifest(paths) as stamp:
+        if counts_only:
+            from twiceshy.frontier import tally_file
+
+            if len(paths) != 1:
+                raise BadInput(
+                    "one file or one quoted glob with --counts-only",
+                    got=f"{len(paths)} inputs",
+                    where="INPUT",
+                )
+            source = tally_file(
+                paths[0], columns=inputs.parse_mapping(mapping), threshold=threshold
+            )
+            result = sort(source, p0=rates, band=limits)
+        else:
+            loaded = inputs.load(
+                paths,
+                format=format,
+                mapping=mapping,
+                outcomes=outcomes,
+                threshold=threshold,
+                policy=policy,
+                rules=rule,
+            )
+            result = sort(loaded.attempts, p0=rates, band=limits)
+        written = write_triage(result, out) if out is not None else None
+    show(stamp(result.report), as_json=as_json, details=written.report if written else None)
+
+
+def parse_p0(text: str | None) -> P0:
+    """Return `--p0`: a rate in [0, 1], a rate by task from a JSON file, or None.
+
+    Raises:
+        BadInput: When it is neither.
+
+    Example:
+        >>> parse_p0("0.38")
+        0.38
+    """
+    if text is None:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    import msgspec
+
+    try:
+        return msgspec.json.decode(Path(text).read_bytes(), type=dict[str, float])
+    except (OSError, msgspec.MsgspecError) as error:
+        raise BadInput(
+            "a rate in [0, 1] or a JSON file {task: rate}",
+            got=f"{text!r} ({error})",
+            where="--p0",
+            fix="Write for example --p0 0.38",
+        ) from error
+
+
+def parse_band(text: str) -> tuple[float, float]:
+    """Return `--band` as two numbers.
+
+    Raises:
+        BadInput: When it is not two numbers joined by a comma.
+
+    Example:
+        >>> parse_band("0.2,0.8")
+        (0.2, 0.8)
+    """
+    parts: Sequence[str] = text.split(",")
+    try:
+        low, high = (float(part) for part in parts)
+    except ValueError as error:
+        raise BadInput(
+            "two numbers LOW,HIGH", got=repr(text), where="--band", fix="Write --band 0.2,0.8"
+        ) from error
+    return low, high
