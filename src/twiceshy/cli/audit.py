@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib import import_module
-from typing import Any
 
 import typer
 
@@ -16,59 +15,29 @@ from twiceshy.evidence.report import Report
 app = typer.Typer(help="Check a set of attempts.", no_args_is_help=True, rich_markup_mode=None)
 
 
-def _run(name: str, paths: Sequence[str], *, seed: int, as_json: bool, **reading: Any) -> None:
+def _run(name: str, source: inputs.Source, *, seed: int, as_json: bool) -> None:
     audit: Callable[..., Report] = getattr(import_module("twiceshy.evidence.audits"), name)
-    with with_manifest(paths, seed=seed) as stamp:
-        report = audit(inputs.load(paths, **reading).attempts, seed=seed)
+    with with_manifest(source.paths, seed=seed) as stamp:
+        report = audit(source.load().attempts, seed=seed)
     show(stamp(report), as_json=as_json)
 
 
 @app.command("passk")
-def passk(
-    paths: inputs.Inputs,
-    format: inputs.Format = None,
-    mapping: inputs.Mapping = None,
-    outcomes: inputs.Outcomes = None,
-    threshold: inputs.Threshold = None,
-    policy: inputs.Policy = None,
-    rule: inputs.Rules = None,
-    seed: inputs.Seed = 0,
-    as_json: inputs.AsJson = False,
-) -> None:
+@inputs.reads_attempts
+def passk(source: inputs.Source, seed: inputs.Seed = 0, as_json: inputs.AsJson = False) -> None:
     """Print unbiased pass@k and pass^k with intervals, as recorded and without broken attempts."""
-    _run("audit_passk", paths, seed=seed, as_json=as_json, format=format, mapping=mapping,
-         outcomes=outcomes, threshold=threshold, policy=policy, rules=rule)  # fmt: skip
+    _run("audit_passk", source, seed=seed, as_json=as_json)
 
 
 @app.command("collapse")
-def collapse(
-    paths: inputs.Inputs,
-    format: inputs.Format = None,
-    mapping: inputs.Mapping = None,
-    outcomes: inputs.Outcomes = None,
-    threshold: inputs.Threshold = None,
-    policy: inputs.Policy = None,
-    rule: inputs.Rules = None,
-    seed: inputs.Seed = 0,
-    as_json: inputs.AsJson = False,
-) -> None:
+@inputs.reads_attempts
+def collapse(source: inputs.Source, seed: inputs.Seed = 0, as_json: inputs.AsJson = False) -> None:
     """Look for lost variety: fewer distinct answers, lower entropy, shorter output."""
-    _run("audit_collapse", paths, seed=seed, as_json=as_json, format=format, mapping=mapping,
-         outcomes=outcomes, threshold=threshold, policy=policy, rules=rule)  # fmt: skip
+    _run("audit_collapse", source, seed=seed, as_json=as_json)
 
 
 @app.command("shortcuts")
-def shortcuts(
-    paths: inputs.Inputs,
-    format: inputs.Format = None,
-    mapping: inputs.Mapping = None,
-    outcomes: inputs.Outcomes = None,
-    threshold: inputs.Threshold = None,
-    policy: inputs.Policy = None,
-    rule: inputs.Rules = None,
-    seed: inputs.Seed = 0,
-    as_json: inputs.AsJson = False,
-) -> None:
+@inputs.reads_attempts
+def shortcuts(source: inputs.Source, seed: inputs.Seed = 0, as_json: inputs.AsJson = False) -> None:
     """Look for shortcuts: repeated answers, skipped work, passes that did nothing."""
-    _run("audit_shortcuts", paths, seed=seed, as_json=as_json, format=format, mapping=mapping,
-         outcomes=outcomes, threshold=threshold, policy=policy, rules=rule)  # fmt: skip
+    _run("audit_shortcuts", source, seed=seed, as_json=as_json)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
+import inspect
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from twiceshy.attempts import Attempt, ImportSummary, read_attempts
+from twiceshy.attempts import Attempt, ImportSummary, Reading, read_attempts
 from twiceshy.cli.output import notes
 from twiceshy.cli.progress import byte_progress
 from twiceshy.errors import BadInput
@@ -53,6 +55,75 @@ class Loaded:
 
     attempts: tuple[Attempt, ...]
     summary: ImportSummary
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What the user said about the input; each field is an option of every verb that reads."""
+
+    paths: Inputs
+    format: Format = None
+    mapping: Mapping = None
+    outcomes: Outcomes = None
+    threshold: Threshold = None
+    policy: Policy = None
+    rule: Rules = None
+
+    def open(self, progress: Callable[[int, int, int], None]) -> Reading:
+        """Return the attempts, read while they are iterated."""
+        return read_attempts(
+            self.paths,
+            format=self.format,
+            mapping=parse_mapping(self.mapping),
+            outcomes=self.outcomes,
+            threshold=self.threshold,
+            policy=self.policy,
+            rules=load_rules(self.rule or ()),
+            progress=progress,
+        )
+
+    def load(self) -> Loaded:
+        """Read every attempt into memory and say on stderr what could not be used.
+
+        Raises:
+            BadInput: When nothing at all could be read.
+        """
+        with byte_progress("reading") as advance:
+            reading = self.open(advance)
+            attempts = tuple(reading)
+        return Loaded(attempts, self.checked(reading.summary))
+
+    def checked(self, summary: ImportSummary) -> ImportSummary:
+        """Say on stderr what could not be used, and refuse to go on with nothing.
+
+        Raises:
+            BadInput: When nothing at all could be read.
+        """
+        for line in summary.notes():
+            notes.print(line, markup=False)
+        if summary.nothing_usable:
+            raise BadInput(
+                "at least one readable attempt",
+                got="none",
+                where=", ".join(self.paths),
+                fix="See the lines above; --format or --map tells how to read a file.",
+            )
+        return summary
+
+
+def reads_attempts(verb: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb every option of `Source`; the verb receives them as its first argument."""
+    shared = list(inspect.signature(Source, eval_str=True).parameters.values())
+    own = list(inspect.signature(verb, eval_str=True).parameters.values())[1:]
+    options = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in (*shared, *own)]
+
+    @functools.wraps(verb)
+    def command(**given: Any) -> None:
+        verb(Source(**{each.name: given.pop(each.name) for each in shared}), **given)
+
+    command.__signature__ = inspect.Signature(options)  # pyrefly: ignore[missing-attribute]
+    command.__annotations__ = {each.name: each.annotation for each in options}
+    return command
 
 
 def parse_mapping(text: str | None) -> dict[str, str]:
@@ -99,50 +170,8 @@ def load_rules(names: Sequence[str]) -> tuple[Callable[[Attempt], str | None], .
                     "an importable function module:function",
                     got=f"{name!r} ({error})",
                     where="--rule",
-                    fix="Give a module in the current folder and a function (Attempt) -> str | None.",
+                    fix="Give a module on the path and a function (Attempt) -> str | None.",
                 ) from error
     finally:
         sys.path.pop(0)
     return tuple(rules)
-
-
-def load(
-    inputs: Sequence[str],
-    *,
-    format: str | None = None,
-    mapping: str | None = None,
-    outcomes: str | None = None,
-    threshold: float | None = None,
-    policy: str | None = None,
-    rules: Sequence[str] | None = None,
-    quiet: bool = False,
-) -> Loaded:
-    """Read every attempt into memory and say on stderr what could not be used.
-
-    Raises:
-        BadInput: When nothing at all could be read.
-    """
-    with byte_progress("reading") as advance:
-        reading = read_attempts(
-            inputs,
-            format=format,
-            mapping=parse_mapping(mapping),
-            outcomes=outcomes,
-            threshold=threshold,
-            policy=policy,
-            rules=load_rules(rules or ()),
-            progress=advance,
-        )
-        attempts = tuple(reading)
-    summary = reading.summary
-    if not quiet or summary.nothing_usable:
-        for line in summary.notes():
-            notes.print(line, markup=False)
-    if summary.nothing_usable:
-        raise BadInput(
-            "at least one readable attempt",
-            got="none",
-            where=", ".join(inputs),
-            fix="See the lines above; --format or --map tells how to read a file.",
-        )
-    return Loaded(attempts, summary)

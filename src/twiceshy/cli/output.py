@@ -90,11 +90,11 @@ def _is_numeric(table: Table, column: int) -> bool:
 
 
 def _plain(cell: str | int | float | bool | None) -> str:
-    """Return one cell as text, with rich's markup characters made inert.
+    r"""Return one cell as text, with rich's markup characters made inert.
 
     Example:
         >>> _plain(None), _plain(0.25), _plain("[bold]")
-        ('undefined', '0.250', '\\\\[bold]')
+        ('undefined', '0.250', '\\[bold]')
     """
     from rich.markup import escape
 

@@ -12,6 +12,7 @@ from twiceshy.cli import inputs
 from twiceshy.cli.output import show
 from twiceshy.cli.provenance import with_manifest
 from twiceshy.errors import BadInput
+from twiceshy.frontier.groups import Tallies
 from twiceshy.frontier.sheets import P0
 
 P0Option = Annotated[
@@ -27,8 +28,9 @@ Band = Annotated[
 ]
 
 
+@inputs.reads_attempts
 def triage(
-    paths: inputs.Inputs,
+    source: inputs.Source,
     p0: P0Option = None,
     band: Band = "0.2,0.8",
     out: Annotated[
@@ -41,47 +43,31 @@ def triage(
             help="Count in the database without reading attempts; for millions of rollouts.",
         ),
     ] = False,
-    format: inputs.Format = None,
-    mapping: inputs.Mapping = None,
-    outcomes: inputs.Outcomes = None,
-    threshold: inputs.Threshold = None,
-    policy: inputs.Policy = None,
-    rule: inputs.Rules = None,
     as_json: inputs.AsJson = False,
 ) -> None:
     """Sort attempts: failed, broken or unscored; frontier, luck, and what each failure is worth."""
     from twiceshy.frontier import triage as sort
     from twiceshy.frontier import write_triage
 
-    limits = parse_band(band)
-    rates = parse_p0(p0)
-    with with_manifest(paths) as stamp:
-        if counts_only:
-            from twiceshy.frontier import tally_file
-
-            if len(paths) != 1:
-                raise BadInput(
-                    "one file or one quoted glob with --counts-only",
-                    got=f"{len(paths)} inputs",
-                    where="INPUT",
-                )
-            source = tally_file(
-                paths[0], columns=inputs.parse_mapping(mapping), threshold=threshold
-            )
-            result = sort(source, p0=rates, band=limits)
-        else:
-            loaded = inputs.load(
-                paths,
-                format=format,
-                mapping=mapping,
-                outcomes=outcomes,
-                threshold=threshold,
-                policy=policy,
-                rules=rule,
-            )
-            result = sort(loaded.attempts, p0=rates, band=limits)
+    limits, rates = parse_band(band), parse_p0(p0)
+    with with_manifest(source.paths) as stamp:
+        counted = _count(source) if counts_only else source.load().attempts
+        result = sort(counted, p0=rates, band=limits)
         written = write_triage(result, out) if out is not None else None
     show(stamp(result.report), as_json=as_json, details=written.report if written else None)
+
+
+def _count(source: inputs.Source) -> Tallies:
+    from twiceshy.frontier import tally_file
+
+    if len(source.paths) != 1:
+        raise BadInput(
+            "one file or one quoted glob with --counts-only",
+            got=f"{len(source.paths)} inputs",
+            where="INPUT",
+        )
+    columns = inputs.parse_mapping(source.mapping)
+    return tally_file(source.paths[0], columns=columns, threshold=source.threshold)
 
 
 def parse_p0(text: str | None) -> P0:
