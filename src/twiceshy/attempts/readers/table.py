@@ -2,7 +2,7 @@
 
 `task=question,answer=solution,success=is_correct` names the columns; a dotted path reaches into
 objects. Where a row holds several attempts, as objects that each have the mapped columns
-(`{"question": ..., "model_a": {"solution": ..., "is_correct": ...}, "model_b": {...}}`), each is one
+(`{"question": ..., "model_a": {"solution": ..., "is_correct": ...}, "b": {...}}`), each is one
 attempt and its key is the policy. Columns that are not mapped are kept in `extra`.
 """
 
