@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import time
 from collections import Counter
 from html.parser import HTMLParser
@@ -260,6 +262,8 @@ def test_an_estimate_without_n_is_refused() -> None:
         Measure(name="rate", estimate=0.0, n=0)
     with pytest.raises(BadInput, match="n = 0"):
         FrontierPoint(task="t", n=0, rate=0.0, state="unscored")
+    with pytest.raises(BadInput, match="finite"):
+        Measure(name="rate", estimate=float("nan"), n=3)
     with pytest.raises(BadInput, match="low <= high"):
         Measure(name="rate", estimate=0.5, low=0.6, high=0.4, n=3)
 
@@ -406,6 +410,21 @@ def test_huge_and_typical_pages_are_quick_and_small() -> None:
     assert time.perf_counter() - start < 3
     assert len(typical) < 400_000
     assert len(render_page(huge_page())) < 1_500_000
+
+
+def test_importing_the_page_loads_no_plotting() -> None:
+    code = "import sys, twiceshy.evidence.page as p; print('matplotlib' in sys.modules, p.Page)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("False")
+
+
+def test_columns_of_numbers_are_set_as_numbers() -> None:
+    rows = (("a", 1, "[0.1, 0.2]", "—"), ("b", None, "no interval", "x"))
+    table = Table(title="T", columns=("name", "n", "interval", "reason"), rows=rows)
+    report = Report(kind="k", title="R", summary=(), tables=(table,))
+    text = render_page(Page(title="t", summary=(), reports=(report,)))
+    heads = re.findall(r'<th scope="col"( class="num")?>(\w+)</th>', text)
+    assert [name for numeric, name in heads if numeric] == ["n", "interval"]
 
 
 def test_same_page_same_text() -> None:

@@ -66,7 +66,7 @@ def draw_outcomes(counts: dict[Outcome, int], *, width: int) -> Figure:
         n = counts.get(outcome, 0)
         if n == 0:
             continue
-        edge = OTHER if hatch else colour
+        edge = colour if outcome.is_scored else OTHER
         axes.barh(0.5, n, left=left, height=1, color=colour, hatch=hatch, edgecolor=edge)
         if n / total * width > 9 * len(f"{outcome.value} {n:,}"):
             axes.text(left, 1.16, f"{outcome.value} {n:,}", fontsize=TEXT, color=INK, va="bottom")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import count, islice
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
 from typing import Any, NamedTuple
 
 from twiceshy.evidence.page.words import counted, flatten, number
@@ -19,6 +19,7 @@ class Cell(NamedTuple):
 
     text: str
     is_number: bool
+    """Whether its column holds numbers only."""
 
 
 class TableView(NamedTuple):
@@ -42,13 +43,14 @@ class Ids:
         return f"{kind}-{next(self._numbers)}"
 
 
-def cell(value: Value) -> Cell:
-    """Format one value; text that is only a number with its interval counts as a number."""
-    is_number = value is None or not isinstance(value, str | bool)
-    text = number(value)
-    return Cell(
-        text, is_number or bool(re.fullmatch(r"[−+]?[\d.,e−]+( \[.*\])?|undefined.*", text))
-    )
+def _reads_as_number(text: str) -> bool:
+    return re.fullmatch(r"< 0.001|[−+]?[\d.,e−]+%?( \[.*\])?|\[.*\]|undefined.*", text) is not None
+
+
+def _is_numeric(texts: Sequence[str]) -> bool:
+    """Whether a column holds numbers, intervals and dashes only, and not dashes alone."""
+    given = [text for text in texts if text not in ("—", "no interval")]
+    return bool(given) and all(_reads_as_number(text) for text in given)
 
 
 def table(
@@ -56,9 +58,8 @@ def table(
     caption: str,
     *,
     columns: Sequence[str],
-    rows: Iterable[Sequence[Value]],
+    rows: Sequence[Sequence[Value]],
     note: str = "",
-    n_rows: int | None = None,
 ) -> TableView:
     """Build a table of at most 200 rows; the note counts what was left out.
 
@@ -68,17 +69,13 @@ def table(
         columns: Headings; the first column heads the rows.
         rows: One value a column.
         note: Under the table.
-        n_rows: How many rows there are, where `rows` is not a sequence.
     """
-    shown = tuple(tuple(cell(value) for value in row) for row in islice(rows, MAX_ROWS))
-    total = n_rows if n_rows is not None else (len(rows) if isinstance(rows, Sequence) else 0)
-    left = max(0, total - len(shown))
+    texts = [[number(value) for value in row] for row in rows[:MAX_ROWS]]
+    left = len(rows) - len(texts)
     cut = f"{counted(left, 'further row')} not shown; --json prints them all." if left else ""
-    numeric = [
-        bool(shown) and all(row[i].is_number for row in shown if i < len(row))
-        for i in range(len(columns))
-    ]
-    heads = tuple(Cell(name, is_number) for name, is_number in zip(columns, numeric, strict=True))
+    numeric = [_is_numeric([row[i] for row in texts if i < len(row)]) for i in range(len(columns))]
+    heads = tuple(map(Cell, columns, numeric))
+    shown = tuple(tuple(map(Cell, row, numeric)) for row in texts)
     return TableView(ids.new("table"), caption, heads, shown, " ".join(filter(None, (note, cut))))
 
 

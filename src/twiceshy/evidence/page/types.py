@@ -6,6 +6,7 @@ nothing was there to estimate it from. Empty tuples and None mean "no data", and
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 import msgspec
@@ -25,6 +26,10 @@ def _check(estimate: float | None, low: float | None, high: float | None, n: int
         raise BadInput(
             "no estimate where n = 0", got=str(estimate), fix="Pass None: it is undefined."
         )
+    if any(x is not None and not math.isfinite(x) for x in (estimate, low, high)):
+        raise BadInput(
+            "finite numbers", got=f"{estimate} [{low}, {high}]", fix="Pass None: it is undefined."
+        )
     if low is not None and high is not None and low > high:
         raise BadInput("an interval with low <= high", got=f"[{low}, {high}]")
 
@@ -33,7 +38,8 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
     """One estimate with its interval and its n.
 
     Raises:
-        BadInput: If n is negative, if n is 0 and an estimate is given, or if low > high.
+        BadInput: If n is negative, if n is 0 and an estimate is given, if a number is not finite,
+            or if low > high.
 
     >>> Measure(name="success rate", estimate=0.42, low=0.31, high=0.53, n=50, unit="tasks").n
     50
