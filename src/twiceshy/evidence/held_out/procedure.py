@@ -96,7 +96,8 @@ class HeldOut:
     n_splits: int
     n_null: int
     seed: int
-    needed: NeededTasks
+    needed: tuple[NeededTasks, ...]
+    """Mixed tasks that finding one pattern takes, for a strong and a medium one."""
     verdict: tuple[str, ...]
 
     @property
@@ -134,7 +135,7 @@ def prove(
     Tasks are dealt into folds; weights come from the training folds alone; an attempt's score is
     the sum of the weights of its events. Null: labels are shuffled within tasks and *everything* is
     run again, training and test; the real run is ranked among those single runs. Never average
-    shuffled runs and bootstrap the difference: the average has lost the luck the real run still has.
+    shuffled runs and bootstrap the difference: an average has lost the luck a real run still has.
     Shuffling within tasks also breaks the link between policy and outcome; read the
     policy-adjusted ranking when several policies made the attempts.
 
@@ -142,7 +143,7 @@ def prove(
         table: Events of scored attempts.
         miners: Arms by name; the first is the one the verdict is about. At least one.
         folds: Parts the tasks are dealt into; fewer when there are fewer tasks.
-        n_splits: Times the dealing is repeated; None takes 20 below 500 attempts, else 5.
+        n_splits: Times the dealing is repeated; None takes 10 below 500 attempts, else 5.
         n_null: Runs on shuffled labels; at least 100 for a p-value worth printing.
         seed: Seed of folds, shuffles and bootstrap.
         scores: More scores that need no label, each of shape (n_attempts,), higher for failure.
@@ -156,7 +157,7 @@ def prove(
         BadInput: When no miner is given, `folds` is below 2, or a score has the wrong shape.
     """
     _check(table, miners, folds=folds, scores=scores or {})
-    n_splits = n_splits or (20 if table.failed.size < _SMALL else 5)
+    n_splits = n_splits or (10 if table.failed.size < _SMALL else 5)
     n_folds = max(1, min(folds, np.unique(table.task).size))
     fold = folds_by_task(table.task, n_folds=n_folds, n_splits=n_splits, seed=seed)
     setting = _Setting(table, miners, fold, Ruler(table, fold=fold, seed=seed), seed)

@@ -20,12 +20,13 @@ MIXED_TO_CLAIM = 100
 """Mixed tasks below which nothing is claimed. Of searches for strong effects, those over 28 mixed
 tasks mostly found nothing and those over 112 always something (our learning curve, PAPERS.md)."""
 
-STRONG_ODDS, STRONG_PREVALENCE, TARGET_POWER = 5.0, 0.4, 0.8
+ODDS_RATIOS, PREVALENCE, TARGET_POWER = (5.0, 3.0), 0.4, 0.8
+"""Strength of the patterns that the needed number of tasks is told for; ours."""
 _MAX_KINDS = 200
 
 
 class NeededTasks(NamedTuple):
-    """How many mixed tasks like these would find one strong pattern."""
+    """How many mixed tasks like these would find one pattern of this strength."""
 
     n_tasks: int | None
     """None: more than the power search tries, or no mixed task to learn the mix from."""
@@ -36,10 +37,10 @@ class NeededTasks(NamedTuple):
     power: float
 
 
-def needed_tasks(table: EventTable, *, n_searched: int, seed: int = 0) -> NeededTasks:
-    """Return how many mixed tasks of this table's mix find a strong pattern 4 times out of 5.
+def needed_tasks(table: EventTable, *, n_searched: int, seed: int = 0) -> tuple[NeededTasks, ...]:
+    """Return how many mixed tasks of this table's mix find one pattern 4 times out of 5.
 
-    Strong: odds ratio 5, shown by about 4 in 10 attempts; searched among `n_searched` patterns,
+    For odds ratio 5 and 3, shown by about 4 in 10 attempts; searched among `n_searched` patterns,
     so each is tested at 0.05 / n_searched. Weaker or rarer patterns need more.
 
     Args:
@@ -48,16 +49,22 @@ def needed_tasks(table: EventTable, *, n_searched: int, seed: int = 0) -> Needed
         seed: Seed of the power simulation.
     """
     alpha = 0.05 / max(n_searched, 1)
-    found = tasks_needed(
-        _mix(table, seed),
-        odds_ratio=STRONG_ODDS,
-        prevalence=STRONG_PREVALENCE,
-        alpha=alpha,
-        target=TARGET_POWER,
-        seed=seed,
+    mix = _mix(table, seed)
+    found = [
+        tasks_needed(
+            mix,
+            odds_ratio=odds_ratio,
+            prevalence=PREVALENCE,
+            alpha=alpha,
+            target=TARGET_POWER,
+            seed=seed,
+        )
+        for odds_ratio in ODDS_RATIOS
+    ]
+    return tuple(
+        NeededTasks(None if each is None else each.n_tasks, odds, PREVALENCE, alpha, TARGET_POWER)
+        for each, odds in zip(found, ODDS_RATIOS, strict=True)
     )
-    n_tasks = None if found is None else found.n_tasks
-    return NeededTasks(n_tasks, STRONG_ODDS, STRONG_PREVALENCE, alpha, TARGET_POWER)
 
 
 def _mix(table: EventTable, seed: int) -> list[tuple[int, int]]:
@@ -73,7 +80,7 @@ def _mix(table: EventTable, seed: int) -> list[tuple[int, int]]:
 
 
 def verdict(
-    primary: Arm, *, baselines: Sequence[Baseline], n_mixed: int, needed: NeededTasks
+    primary: Arm, *, baselines: Sequence[Baseline], n_mixed: int, needed: Sequence[NeededTasks]
 ) -> tuple[str, ...]:
     """Say in sentences what the proof shows, the decision first."""
     if primary.held_out.within.value is None:
@@ -102,16 +109,20 @@ def _supported(arm: Arm) -> tuple[str, ...]:
     )
 
 
-def _undecided(arm: Arm, n_mixed: int, needed: NeededTasks) -> tuple[str, ...]:
+def _undecided(arm: Arm, n_mixed: int, needed: Sequence[NeededTasks]) -> tuple[str, ...]:
     if n_mixed >= MIXED_TO_CLAIM:
         opening = f"No lesson held up on unseen tasks, with {n_mixed} mixed tasks to find one"
     else:
         opening = f"{n_mixed} mixed tasks cannot decide"
-    many = "more than could be tried" if needed.n_tasks is None else f"about {needed.n_tasks}"
+    told = " and ".join(
+        f"about {each.n_tasks} for odds ratio {each.odds_ratio:g}"
+        for each in needed
+        if each.n_tasks is not None
+    )
     return (
         f"{opening}: within-task AUC {_area(arm.held_out.within)} on unseen tasks{_null(arm)}.",
-        f"To find one strong pattern (odds ratio {needed.odds_ratio:g}, in 4 of 10 attempts) 4"
-        f" times out of 5 in a search this wide takes {many} mixed tasks of this kind; nothing is"
+        "Mixed tasks of this kind that it takes to find one pattern, seen in 4 of 10 attempts, 4"
+        f" times out of 5 in a search this wide: {told or 'more than could be tried'}; nothing is"
         f" claimed below {MIXED_TO_CLAIM}.",
     )
 

@@ -33,6 +33,11 @@ class StratifiedTest(NamedTuple):
     """Tasks with both outcomes in which the pattern varies."""
 
 
+class _Tails(NamedTuple):
+    p_value: NDArray[np.float64]
+    mid_p_value: NDArray[np.float64]
+
+
 class Margins(NamedTuple):
     """Counts by stratum that the test conditions on; strata without both outcomes are left out."""
 
@@ -136,23 +141,32 @@ class StratifiedNull:
         Raises:
             BadInput: When the number of failures in some stratum differs.
         """
+        labels = self._labels(failed)
+        p_value, mid_p = self._tails(labels)
+        return StratifiedTest(p_value, mid_p, self._log_odds_ratio(labels), self.n_informative)
+
+    def p_values(self, failed: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Return only the two-sided p-values of `test`, for many labellings in a row."""
+        return self._tails(self._labels(failed))[0]
+
+    def _labels(self, failed: NDArray[np.bool_]) -> NDArray[np.float64]:
         labels = failed[self._margins.rows].astype(np.float64)
         if labels.size and not np.array_equal(
             np.add.reduceat(labels, self._margins.starts), self._margins.n_failed
         ):
             raise BadInput("labels with the same failures per stratum", fix="Build a new null.")
-        place = np.rint(labels @ self._present).astype(np.int64) - self._lowest
-        p_value, mid_p = self._tails(place)
-        undefined = self.n_informative == 0
-        p_value[undefined] = np.nan
-        mid_p[undefined] = np.nan
-        return StratifiedTest(p_value, mid_p, self._log_odds_ratio(labels), self.n_informative)
+        return labels
 
-    def _tails(self, place: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _tails(self, labels: NDArray[np.float64]) -> _Tails:
+        place = np.rint(labels @ self._present).astype(np.int64) - self._lowest
         pattern = np.arange(place.size)
         smaller = np.minimum(self._at_most[pattern, place], self._at_least[pattern, place])
         half = self._mass[pattern, place] / 2.0
-        return np.minimum(1.0, 2.0 * smaller), np.clip(2.0 * (smaller - half), 0.0, 1.0)
+        defined = self.n_informative > 0
+        return _Tails(
+            np.where(defined, np.minimum(1.0, 2.0 * smaller), np.nan),
+            np.where(defined, np.clip(2.0 * (smaller - half), 0.0, 1.0), np.nan),
+        )
 
     def _log_odds_ratio(self, labels: NDArray[np.float64]) -> NDArray[np.float64]:
         margins = self._margins

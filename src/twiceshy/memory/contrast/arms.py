@@ -52,14 +52,15 @@ class WithinMiner:
 class PooledMiner:
     """Weights from pooling all attempts, as if every task were equally hard."""
 
-    table: EventTable
+    present: NDArray[np.float32]
+    """1 where the attempt shows the event, shape (n_attempts, n_events)."""
     alpha: float
 
     def __call__(
         self, rows: NDArray[np.int64], failed: NDArray[np.bool_], /
     ) -> NDArray[np.float64]:
         """Return pooled risk differences of the patterns with q <= alpha, 0 elsewhere."""
-        present, labels = self.table.present[rows], failed[rows].astype(np.float64)
+        present, labels = self.present[rows], failed[rows].astype(np.float32)
         q_value = q_values(pooled_p_values(present, failed[rows]))
         shown = present.sum(axis=0)
         both = labels @ present
@@ -84,5 +85,5 @@ def arms(
         "failure_only": WithinMiner(tests, alpha, "failure"),
         "success_only": WithinMiner(tests, alpha, "success"),
         "ranking": WithinMiner(tests, None),
-        "pooled": PooledMiner(table, alpha),
+        "pooled": PooledMiner(table.present.astype(np.float32), alpha),
     }

@@ -207,7 +207,10 @@ class TrainingTests:
         labels = failed[rows].tobytes()
         if self._last is not None and self._last[:2] == (rows.tobytes(), labels):
             return self._last[2]
-        fit = self.everything(rows, failed).fit
+        design, null = self._design(rows, failed)
+        within = design.fit(failed[rows])
+        p_value = within.p_value if null is None else null.p_values(failed[rows])
+        fit = self._fit(within, p_value)
         self._last = (rows.tobytes(), labels, fit)
         return fit
 
@@ -217,11 +220,13 @@ class TrainingTests:
         within = design.fit(failed[rows])
         exact = None if null is None else null.test(failed[rows])
         p_value = within.p_value if exact is None else exact.p_value
+        return _Found(self._fit(within, p_value), within, exact)
+
+    def _fit(self, within: WithinEffects, p_value: NDArray[np.float64]) -> Fit:
         testable = within.n_informative >= self.min_informative
         p_value = np.where(testable, p_value, np.nan)
         shrunk = shrink(within.effect, error=np.where(testable, within.plain_error, np.nan))
-        fit = Fit(within.effect, shrunk, p_value, q_values(p_value), within.n_informative)
-        return _Found(fit, within, exact)
+        return Fit(within.effect, shrunk, p_value, q_values(p_value), within.n_informative)
 
     def _design(
         self, rows: NDArray[np.int64], failed: NDArray[np.bool_]

@@ -59,11 +59,13 @@ def mine_pooled(table: EventTable, mined: Mined) -> PooledMining:
     )
 
 
-def pooled_p_values(present: NDArray[np.bool_], failed: NDArray[np.bool_]) -> NDArray[np.float64]:
+def pooled_p_values(
+    present: NDArray[np.bool_] | NDArray[np.float32], failed: NDArray[np.bool_]
+) -> NDArray[np.float64]:
     """Pearson's chi-square of each pattern against failure, shape (n_patterns,); NaN if constant.
 
     Args:
-        present: bool, shape (n_attempts, n_patterns).
+        present: bool or 0 and 1, shape (n_attempts, n_patterns).
         failed: bool, shape (n_attempts,).
 
     Example:
@@ -74,8 +76,9 @@ def pooled_p_values(present: NDArray[np.bool_], failed: NDArray[np.bool_]) -> ND
     from scipy.special import chdtrc
 
     n = failed.size
-    shown, bad = present.sum(axis=0).astype(np.float64), float(failed.sum())
-    both = failed.astype(np.float64) @ present
+    as_numbers = present.astype(np.float32, copy=False)
+    shown, bad = as_numbers.sum(axis=0).astype(np.float64), float(failed.sum())
+    both = (failed.astype(np.float32) @ as_numbers).astype(np.float64)
     scale = shown * (n - shown) * bad * (n - bad)
     gap = both * n - shown * bad
     statistic = np.divide(n * gap**2, scale, out=np.full(shown.size, np.nan), where=scale > 0)
