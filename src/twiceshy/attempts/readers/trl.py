@@ -9,17 +9,15 @@ is the verdict: with one there is no question, with several the caller declares 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from twiceshy.attempts.readers import parts
+from twiceshy.attempts.readers import parquet, parts
 from twiceshy.attempts.readers.parts import Record
 from twiceshy.attempts.readers.protocol import ReadOptions, Source
 from twiceshy.attempts.readers.verdicts import unscored, verdict_from_reward
 from twiceshy.attempts.types import Attempt, Step, Unreadable, Verdict
+from twiceshy.errors import BadInput
 
-MAGIC = b"PAR1"
-_BATCH = 1000
 _FIXED = ("step", "prompt", "completion", "advantage")
 _NUMERIC = {"DOUBLE", "FLOAT", "BIGINT", "INTEGER", "BOOLEAN"}
 
@@ -37,14 +35,14 @@ class Trl:
 
     def matches(self, source: Source) -> bool:
         """Whether it is a Parquet file with TRL's columns."""
-        if not source.head.startswith(MAGIC):
+        if not parquet.is_parquet(source):
             return False
-        table = _describe(source.path)
+        table = _describe(source)
         return isinstance(table, _Table) and set(_FIXED) <= set(table.columns)
 
     def read(self, source: Source, options: ReadOptions) -> Iterator[Attempt | Unreadable]:
-        """Yield one attempt per row, a thousand rows in memory at a time."""
-        table = _describe(source.path)
+        """Yield one attempt per row, a batch of rows in memory at a time."""
+        table = _describe(source)
         if not isinstance(table, _Table):
             got = table
         elif not {"prompt", "completion"} <= set(table.columns):
@@ -57,14 +55,14 @@ class Trl:
         )
 
 
-def _describe(path: Path) -> _Table | str:
+def _describe(source: Source) -> _Table | str:
     """Return the table's columns, or what DuckDB said about the file."""
     import duckdb
 
-    query = "DESCRIBE SELECT * FROM read_parquet(?)"
+    path = "".join(f"[{c}]" if c in "*?[" else c for c in str(source.path))
     try:
         with duckdb.connect() as connection:
-            found = connection.execute(query, [_literal(path)]).fetchall()
+            found = connection.execute("DESCRIBE SELECT * FROM read_parquet(?)", [path]).fetchall()
     except duckdb.Error as error:
         return parts.first_line(str(error))
     types = {str(row[0]): str(row[1]) for row in found}
@@ -72,26 +70,14 @@ def _describe(path: Path) -> _Table | str:
     return _Table(tuple(types), tuple(numeric))
 
 
-def _literal(path: Path) -> str:
-    """Return the path with DuckDB's wildcard characters taken literally."""
-    return "".join(f"[{c}]" if c in "*?[" else c for c in str(path))
-
-
 def _rows(source: Source, *, table: _Table, options: ReadOptions) -> Iterator[Attempt | Unreadable]:
-    import duckdb
-
     line = 0
     try:
-        with duckdb.connect() as connection:
-            connection.execute("SELECT * FROM read_parquet(?)", [_literal(source.path)])
-            while batch := connection.fetchmany(_BATCH):
-                for values in batch:
-                    line += 1
-                    row = dict(zip(table.columns, values, strict=True))
-                    yield _attempt(source, line, row=row, table=table, options=options)
-    except duckdb.Error as error:
-        where, got = f"{source.label}:{line + 1}", parts.first_line(str(error))
-        yield Unreadable(where=where, expected="intact Parquet data", got=got)
+        for line, row in parquet.rows(source):
+            yield _attempt(source, line, row=row, table=table, options=options)
+    except BadInput as error:
+        where = f"{source.label}:{line + 1}"
+        yield Unreadable(where=where, expected=error.expected, got=error.got, fix=error.fix)
 
 
 def _attempt(
