@@ -180,7 +180,7 @@ def _answer(solution: Solution) -> Iterator[str]:
         yield kinds.NOT_COMPUTED()
     if any(_same(answer, number) for number in numbers_in(solution.question)):
         yield kinds.IS_GIVEN()
-    if not answer.is_integer():
+    if not answer.is_integer() and "/" not in solution.answer_text:  # 1/5 is meant to be one
         yield kinds.FRACTIONAL_ANSWER()
     if answer < 0:
         yield kinds.NEGATIVE_ANSWER()

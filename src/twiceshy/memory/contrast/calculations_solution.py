@@ -75,6 +75,8 @@ class Solution(NamedTuple):
     calculations: tuple[Calculation, ...]
     answer: float | None
     """The final answer when it is a number."""
+    answer_text: str = ""
+    """The final answer as written."""
 
     @property
     def results(self) -> tuple[float, ...]:
@@ -98,6 +100,7 @@ def read_solution(attempt: Attempt) -> Solution:
         text=text,
         calculations=annotated or plain_calculations(text),
         answer=final_answer(text, attempt.answer),
+        answer_text=answer_text(text, attempt.answer),
     )
 
 
@@ -161,6 +164,13 @@ def _stated(right: str) -> float | None:
     return parse_number(match[1])
 
 
+def answer_text(text: str, answer: str | None) -> str:
+    """Return what stands after the last answer marker, else the answer field; "" for neither."""
+    marked = _FINAL.findall(text) or _BOXED.findall(text)
+    source = marked[-1] if marked else answer if answer is not None and answer != text else ""
+    return source if len(source) <= 80 else ""
+
+
 def final_answer(text: str, answer: str | None) -> float | None:
     r"""Return the final answer as a number, from its marker or from the answer field.
 
@@ -168,13 +178,10 @@ def final_answer(text: str, answer: str | None) -> float | None:
         >>> final_answer("so 6*7 = 42\nA: 42", None), final_answer("hm", "$1,200")
         (42.0, 1200.0)
     """
-    marked = _FINAL.findall(text) or _BOXED.findall(text)
-    source = marked[-1] if marked else answer if answer is not None and answer != text else ""
-    if len(source) > 80:
-        return None
-    numbers = numbers_in(source)
+    source = answer_text(text, answer)
     whole = parse_number(source)
-    return whole if whole is not None else numbers[-1] if numbers else None
+    numbers = numbers_in(source) if whole is None else [whole]
+    return numbers[-1] if numbers else None
 
 
 def numbers_in(text: str) -> list[float]:
