@@ -30,13 +30,13 @@ class Leaning(NamedTuple):
 
 def _leanings() -> tuple[Leaning, ...]:
     table: dict[str, float] = {
-        "examine | not recipe read": 1.5,
-        "examine | recipe read": -1.5,
-        "take | food in recipe": 1.5,
+        "examine | not recipe is read": 1.5,
+        "examine | recipe is read": -1.5,
+        "take | food is in recipe": 1.5,
         "take | thing is knife": 0.8,
-        "cook | food in recipe": 1.0,
+        "cook | food is in recipe": 1.0,
         "cook | recipe says raw": -1.5,
-        "cook | not recipe read": -2.0,
+        "cook | not recipe is read": -2.0,
         "prepare": -0.8,
         "eat | not meal.edible": -2.0,
         "eat | meal.edible": 3.0,
@@ -48,8 +48,8 @@ def _leanings() -> tuple[Leaning, ...]:
     }
     for verb, cut in (("chop", "chopped"), ("slice", "sliced"), ("dice", "diced")):
         table[f"{verb} | recipe still wants {cut}"] = 2.0
-        table[f"{verb} | food in recipe & not recipe still wants {cut}"] = -1.0
-        table[f"{verb} | not recipe read"] = -1.0
+        table[f"{verb} | food is in recipe & not recipe still wants {cut}"] = -1.0
+        table[f"{verb} | not recipe is read"] = -1.0
     for done, right, wrong in (("fried", "stove", "oven"), ("roasted", "oven", "stove")):
         table[f"cook | recipe has {done}"] = -1.2
         table[f"cook | recipe still wants {done} & tool is {right}"] = 0.4
@@ -58,7 +58,7 @@ def _leanings() -> tuple[Leaning, ...]:
 
 
 PRIOR = _leanings()
-_AGAIN = {"tried on it before": -3.0, "done before": -1.0}
+_AGAIN = {"it was tried before": -3.0, "it was done before": -1.0}
 
 
 def prior(option: Option) -> float:
@@ -109,7 +109,8 @@ def play(game: CookingGame, *, key: str, max_steps: int, advice: Sequence[Advice
         max_steps: The step limit.
         advice: Lessons in use; their bonuses add up.
     """
-    situation, history, moves = game.start(), History(), []
+    situation, history = game.start(), History()
+    moves: list[Move] = []
     while situation.ending is None and len(moves) < max_steps:
         move = _move(game, situation, history, advice, key=f"{key}|{len(moves)}")
         command = move.option.command

@@ -124,14 +124,14 @@ def _roles(view: _View, command: Command) -> dict[str, str]:
 
 def _general(view: _View, command: Command, history: History) -> Iterator[str]:
     if command.text in history.commands:
-        yield "done before"
+        yield "it was done before"
     if command.things and (command.verb, command.things[0]) in history.acts:
-        yield "tried on it before"
+        yield "it was tried before"
     if view.was_read:
-        yield "recipe read"
+        yield "recipe is read"
         left = {gap for food in view.wanted for gap in view.gaps(food)}
-        yield from (f"something left to be {gap}" for gap in left)
-        yield "something left to prepare" if left else "nothing left to prepare"
+        yield from (f"something is left to be {gap}" for gap in left)
+        yield "something is left to prepare" if left else "nothing is left to prepare"
 
 
 def _about(view: _View, role: str, name: str) -> Iterator[str]:
@@ -141,7 +141,7 @@ def _about(view: _View, role: str, name: str) -> Iterator[str]:
         if role != "tool":
             yield f"{role}.{held}"
     if role == "food" and name in view.wanted:
-        yield "food in recipe"
+        yield "food is in recipe"
         gaps = set(view.gaps(name))
         for want in (view.wanted[name].cooking, view.wanted[name].cutting):
             yield f"recipe says {want}"

@@ -152,11 +152,9 @@ class CookingGame:
         names = {v.name: self.names[v.name] for v in action.variables}
         text = action.format_command(names)
         verb = text.split()[0]
-        things = sorted(
-            (action.command_template.index("{" + v.name + "}"), names[v.name])
-            for v in action.variables
-            if "{" + v.name + "}" in action.command_template
-        )
+        template = action.command_template or ""
+        slots = ((template.find("{" + v.name + "}"), names[v.name]) for v in action.variables)
+        things = sorted(slot for slot in slots if slot[0] >= 0)
         return Command(text, verb, tuple(name for _, name in things))
 
     def _judge(self, facts: FactSet, met: frozenset[int]) -> Situation:

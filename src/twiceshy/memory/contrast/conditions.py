@@ -59,9 +59,14 @@ def holds(pattern: Pattern, verb: str, facts: Collection[str]) -> bool:
         False
     """
     return pattern.verb == verb and all(
-        (literal[len(_NOT) :] not in facts) if literal.startswith(_NOT) else literal in facts
+        (literal[len(_NOT) :] not in facts) if is_negated(literal) else literal in facts
         for literal in pattern.literals
     )
+
+
+def is_negated(literal: str) -> bool:
+    """Return whether a literal says that something does not hold."""
+    return literal.startswith(_NOT)
 
 
 def verb_of(step: Step) -> str | None:
@@ -97,24 +102,34 @@ def _has_facts(attempt: Attempt) -> bool:
 class Conditions:
     """The vocabulary of patterns: an attempt shows a pattern if any of its steps matches it.
 
-    Patterns that fewer than `min_attempts` attempts show, and those that match exactly the same
-    steps as a simpler one, are left out without looking at any verdict.
+    There are thousands; without looking at any verdict those that too few attempts show are left
+    out, and those that nearly the same attempts show as a simpler one with the same verb.
 
     Args:
         min_attempts: Attempts that must show a pattern.
         max_literals: Literals in a pattern, at most 2.
-        max_events: The most frequent patterns that are kept.
+        merge_jaccard: In (0, 1]: Jaccard index of two patterns' attempts from which the simpler
+            one stands for both.
+        max_events: Patterns kept, those with the fewest literals first.
     """
 
     name = NAME
 
     def __init__(
-        self, *, min_attempts: int = 8, max_literals: int = 2, max_events: int = 2000
+        self,
+        *,
+        min_attempts: int = 8,
+        max_literals: int = 2,
+        merge_jaccard: float = 0.8,
+        max_events: int = 4000,
     ) -> None:
         if not 0 <= max_literals <= 2:
             raise BadInput("max_literals of 0, 1 or 2", got=str(max_literals))
+        if not 0 < merge_jaccard <= 1:
+            raise BadInput("merge_jaccard in (0, 1]", got=str(merge_jaccard))
         self.min_attempts = min_attempts
         self.max_literals = max_literals
+        self.merge_jaccard = merge_jaccard
         self.max_events = max_events
 
     def accepts(self, attempts: Sequence[Attempt]) -> bool:
@@ -129,13 +144,14 @@ class Conditions:
             attempts,
             min_attempts=self.min_attempts,
             max_literals=self.max_literals,
+            merge_jaccard=self.merge_jaccard,
             max_events=self.max_events,
         )
 
     def phrase(self, event: str) -> Phrase:
         """Return the words for a pattern."""
         pattern = parse_pattern(event)
-        return Phrase(trigger=situation_words(pattern), action=_gerund(pattern.verb), family=NAME)
+        return Phrase(trigger=situation_words(pattern), action=f"'{pattern.verb}'", family=NAME)
 
 
 def situation_words(pattern: Pattern) -> str:
@@ -152,10 +168,6 @@ def situation_words(pattern: Pattern) -> str:
 
 
 def _literal_words(literal: str) -> str:
-    if literal.startswith(_NOT):
+    if is_negated(literal):
         return f"not ({_literal_words(literal[len(_NOT) :])})"
     return literal.replace(".", " is ").replace("_", " ")
-
-
-def _gerund(verb: str) -> str:
-    return f"using '{verb}'"

@@ -1,0 +1,132 @@
+"""The tests behind rules over steps, and the greedy choice of the few rules that cover most.
+
+Both tests are exact and stratified by task (`evidence.stats.stratified`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twiceshy.attempts.types import Attempt, Outcome
+from twiceshy.evidence.stats.fdr import q_values
+from twiceshy.evidence.stats.stratified import stratified_test
+from twiceshy.memory.contrast.conditions_table import Block, Bools, Ints
+
+Floats: TypeAlias = "NDArray[np.float64]"
+
+
+class Endings(NamedTuple):
+    """How scored attempts ended: bool arrays of shape (n_attempts,), exactly one true of each."""
+
+    won: Bools
+    lost: Bools
+    """Failed, and not by running out of steps."""
+    timed_out: Bools
+    """Failed by running out of steps (`Attempt.truncated`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchSettings:
+    """Settings of the search; the defaults were chosen on training games only."""
+
+    min_attempts: int = 8
+    """Attempts that must show a pattern."""
+    max_literals: Literal[0, 1, 2] = 2
+    fdr: float = 0.05
+    min_hazard: float = 0.5
+    """Share of matching steps that must be fatal."""
+    win_cost: float = 0.5
+    """Newly covered losses that one won attempt with a matching step outweighs."""
+    habit_coverage: float = 0.9
+    """Share of the wins, at tasks where some win shows a habit, that must show it."""
+
+
+def endings_of(attempts: Sequence[Attempt]) -> Endings:
+    """Return how each scored attempt ended."""
+    won = np.array([a.outcome is Outcome.SUCCESS for a in attempts], dtype=np.bool_)
+    cut = np.array([a.truncated is True for a in attempts], dtype=np.bool_)
+    return Endings(won=won, lost=~won & ~cut, timed_out=~won & cut)
+
+
+def task_codes(attempts: Sequence[Attempt]) -> Ints:
+    """Return the tasks as numbers in order of first appearance, shape (n_attempts,)."""
+    codes: dict[str, int] = {}
+    return np.array([codes.setdefault(a.task, len(codes)) for a in attempts], dtype=np.int64)
+
+
+def ends_on(block: Block, n_attempts: int) -> Bools:
+    """Return which attempts end on each pattern: bool, shape (n_attempts, n_patterns)."""
+    result = np.zeros((n_attempts, len(block.patterns)), dtype=np.bool_)
+    result[block.attempt[block.is_last]] = block.hits[block.is_last]
+    return result
+
+
+class PatternTest(NamedTuple):
+    """One row per pattern of a block."""
+
+    p_value: Floats
+    log_odds_ratio: Floats
+    n_informative: Ints
+
+
+def terminal_test(block: Block, *, task: Ints, lost: Bools) -> PatternTest:
+    """Test a block's patterns between steps and between attempts; only an excess of losses counts.
+
+    Args:
+        block: Steps and patterns.
+        task: int64, shape (n_attempts,).
+        lost: bool, shape (n_attempts,).
+    """
+    fatal = block.is_last & lost[block.attempt]
+    steps = stratified_test(block.hits, failed=fatal, stratum=task[block.attempt])
+    attempts = stratified_test(ends_on(block, len(lost)), failed=lost, stratum=task)
+    towards = (steps.log_odds_ratio > 0) & (attempts.log_odds_ratio > 0)
+    both = np.maximum(steps.p_value, attempts.p_value)
+    p_value = np.where(towards & ~np.isnan(both), both, 1.0)
+    return PatternTest(p_value, attempts.log_odds_ratio, attempts.n_informative)
+
+
+class Candidate(NamedTuple):
+    """A significant pattern of a block, with what the greedy choice needs."""
+
+    block: Block
+    column: int
+    test: PatternTest
+    q_value: float
+    covered: Bools
+    """Attempts it explains."""
+    against: Bools
+    """Attempts that speak against it."""
+
+
+def pooled_q(tests: Sequence[PatternTest]) -> list[Floats]:
+    """Adjust over the patterns of all blocks together."""
+    if not tests:
+        return []
+    q = q_values(np.concatenate([test.p_value for test in tests]))
+    return np.split(q, np.cumsum([test.p_value.size for test in tests])[:-1])
+
+
+def greedy(
+    candidates: Sequence[Candidate], gain: Callable[[Candidate, int], float]
+) -> list[Candidate]:
+    """Pick candidates one by one while one still gains; earlier ones win ties."""
+    left = list(candidates)
+    picked: list[Candidate] = []
+    if not left:
+        return picked
+    covered = np.zeros_like(left[0].covered)
+    while left:
+        gains = [gain(each, int((each.covered & ~covered).sum())) for each in left]
+        best = int(np.argmax(gains))
+        if gains[best] <= 0:
+            break
+        chosen = left.pop(best)
+        covered |= chosen.covered
+        picked.append(chosen)
+    return picked

@@ -1,0 +1,250 @@
+"""Terminal credit as a miner of event weights, so that its rules can be tested on held-out tasks.
+
+A held-out proof mines thousands of times (splits × folds × shuffles), so here the two exact tests
+of `conditions_search` are replaced by their normal approximations, and everything that does not
+depend on labels is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twiceshy.attempts.types import Attempt
+from twiceshy.errors import BadInput
+from twiceshy.evidence.stats.fdr import q_values
+from twiceshy.evidence.tables import EventTable
+from twiceshy.memory.contrast.conditions import Pattern, holds, parse_pattern, verb_of
+from twiceshy.memory.contrast.conditions_evidence import Floats, SearchSettings, endings_of
+from twiceshy.memory.contrast.conditions_table import Bools, Ints
+
+Singles: TypeAlias = "NDArray[np.float32]"
+
+
+class TerminalMiner:
+    """A miner for `evidence.held_out.prove`: weights of the few rules that cover most losses.
+
+    Attempts that ran out of steps have no fatal step and are left out of its training rows; among
+    the others labels shuffled within tasks stay exchangeable, so that they give no rule but by
+    chance. A rule's weight is its Mantel-Haenszel log odds ratio of being lost; every other event
+    weighs 0.
+
+    z = (A − E) / √V over tasks, with A the lost attempts that end on the pattern, once against
+    attempts at the same task and once against steps with the same verb in the same task; a rule
+    needs both. Source: Mantel & Haenszel (1959), with their continuity correction of 0.5.
+
+    Args:
+        attempts: The attempts the table was built from, in any order, with their ids.
+        table: Events of `conditions.Conditions`.
+        settings: `fdr`, `min_hazard`, `min_attempts` and `win_cost` are used; None for the
+            defaults.
+
+    Raises:
+        BadInput: The table has a row whose attempt was not given.
+    """
+
+    def __init__(
+        self,
+        attempts: Sequence[Attempt],
+        table: EventTable,
+        *,
+        settings: SearchSettings | None = None,
+    ) -> None:
+        rows = _in_order(attempts, table)
+        self._settings = settings or SearchSettings()
+        self._ended = ~endings_of(rows).timed_out
+        self._table = table
+        self._counts = _count(rows, [parse_pattern(name) for name in table.names])
+        self._length = np.array([len(parse_pattern(name).literals) for name in table.names])
+        self._kept: dict[bytes, _Margins] = {}
+
+    def __call__(self, rows: Ints, failed: Bools, /) -> Floats:
+        """Return one weight per event, shape (n_events,).
+
+        Args:
+            rows: Training rows of the table.
+            failed: bool, shape (n_attempts,) over all rows; only those of training rows are used.
+        """
+        margins = self._margins(rows)
+        lost = failed[margins.rows]
+        tests = _test(margins, lost)
+        q = q_values(tests.p_value)
+        return self._cover(margins, lost, tests=tests, allowed=q <= self._settings.fdr)
+
+    def _margins(self, rows: Ints) -> _Margins:
+        key = rows.tobytes()
+        if key not in self._kept:
+            if len(self._kept) >= _N_KEPT:
+                del self._kept[next(iter(self._kept))]
+            used = rows[self._ended[rows]]
+            used = used[np.argsort(self._table.task[used], kind="stable")]
+            self._kept[key] = _margins(self._counts, used, task=self._table.task[used])
+        return self._kept[key]
+
+    def _cover(self, margins: _Margins, lost: Bools, *, tests: _Tests, allowed: Bools) -> Floats:
+        """Choose rules as `conditions_search` does, and weigh them."""
+        weights = np.zeros(len(self._table.names))
+        hazard = tests.n_fatal / np.maximum(margins.n_steps, 1)
+        usual = tests.n_fatal >= self._settings.min_attempts
+        columns = np.flatnonzero(allowed & usual & (hazard >= self._settings.min_hazard))
+        covers = margins.ends[:, columns] * lost[:, None]
+        n_won = (~lost) @ self._table.present[np.ix_(margins.rows, columns)]
+        cost = self._settings.win_cost * n_won + self._length[columns]
+        free = np.ones(lost.size, dtype=np.float32)
+        while columns.size:
+            gains = (free @ covers) * hazard[columns] - cost
+            best = int(np.argmax(gains))
+            if gains[best] <= 0:
+                break
+            weights[columns[best]] = tests.log_odds_ratio[columns[best]]
+            free[covers[:, best] > 0] = 0
+        return weights
+
+
+_N_KEPT = 64
+"""Training sets whose label-free counts are kept."""
+
+
+class _Counts(NamedTuple):
+    """What does not depend on labels; one row per attempt."""
+
+    ends: Singles
+    """Shape (n_attempts, n_events): 1 where the attempt ends on the pattern."""
+    steps: Singles
+    """Shape (n_attempts, n_events): steps that match the pattern."""
+    verb_steps: Singles
+    """Shape (n_attempts, n_verbs)."""
+    last_verb: Singles
+    """Shape (n_attempts, n_verbs): 1 for the verb the attempt ends on."""
+    verb_of_event: Ints
+
+
+def _in_order(attempts: Sequence[Attempt], table: EventTable) -> list[Attempt]:
+    by_id = {each.id: each for each in attempts}
+    missing = [identifier for identifier in table.attempt_ids if identifier not in by_id]
+    if missing:
+        raise BadInput("the attempts of every row of the table", got=f"none with id {missing[0]!r}")
+    return [by_id[identifier] for identifier in table.attempt_ids]
+
+
+def _count(attempts: Sequence[Attempt], patterns: Sequence[Pattern]) -> _Counts:
+    verbs = sorted({pattern.verb for pattern in patterns})
+    code = {verb: k for k, verb in enumerate(verbs)}
+    events = {v: [k for k, p in enumerate(patterns) if p.verb == v] for v in verbs}
+    ends = np.zeros((len(attempts), len(patterns)), dtype=np.float32)
+    steps = np.zeros_like(ends)
+    verb_steps = np.zeros((len(attempts), len(verbs)), dtype=np.float32)
+    last_verb = np.zeros_like(verb_steps)
+    known: dict[tuple[str, tuple[str, ...]], list[int]] = {}
+    for row, attempt in enumerate(attempts):
+        acts = [step for step in attempt.steps if verb_of(step) is not None]
+        for i, step in enumerate(acts):
+            verb, is_last = step.calls[0].name, i == len(acts) - 1
+            if verb not in code:
+                continue
+            if (verb, step.facts) not in known:
+                held = frozenset(step.facts)
+                known[verb, step.facts] = [
+                    k for k in events[verb] if holds(patterns[k], verb, held)
+                ]
+            matching = known[verb, step.facts]
+            steps[row, matching] += 1
+            verb_steps[row, code[verb]] += 1
+            if is_last:
+                ends[row, matching] = 1
+                last_verb[row, code[verb]] = 1
+    of_event = np.array([code[pattern.verb] for pattern in patterns], dtype=np.int64)
+    return _Counts(ends, steps, verb_steps, last_verb, of_event)
+
+
+class _Margins(NamedTuple):
+    """Counts by task of one training set."""
+
+    rows: Ints
+    """Rows of the table, sorted by task."""
+    starts: Ints
+    size: Singles
+    """Shape (n_tasks, 1): attempts."""
+    n_ends: Singles
+    """Shape (n_tasks, n_events)."""
+    by_task_steps: Singles
+    """Shape (n_tasks, n_events)."""
+    verb_steps: Singles
+    """Shape (n_tasks, n_events): steps with the event's verb."""
+    ends: Singles
+    """Shape (n_rows, n_events)."""
+    last_verb: Singles
+    """Shape (n_rows, n_verbs)."""
+    verb_of_event: Ints
+    n_steps: Singles
+    """Shape (n_events,): steps that match."""
+
+
+def _margins(counts: _Counts, rows: Ints, *, task: Ints) -> _Margins:
+    starts = np.flatnonzero(np.diff(task, prepend=-1))
+
+    def by_task(values: Singles) -> Singles:
+        return np.add.reduceat(values[rows], starts, axis=0) if rows.size else values[:0]
+
+    steps = by_task(counts.steps)
+    return _Margins(
+        rows=rows,
+        starts=starts,
+        size=np.diff(np.append(starts, rows.size))[:, None].astype(np.float32),
+        n_ends=by_task(counts.ends),
+        by_task_steps=steps,
+        verb_steps=by_task(counts.verb_steps)[:, counts.verb_of_event],
+        ends=counts.ends[rows],
+        last_verb=counts.last_verb[rows],
+        verb_of_event=counts.verb_of_event,
+        n_steps=steps.sum(axis=0),
+    )
+
+
+class _Tests(NamedTuple):
+    """One row per event."""
+
+    p_value: Floats
+    log_odds_ratio: Floats
+    n_fatal: Floats
+
+
+def _test(margins: _Margins, lost: Bools) -> _Tests:
+    from scipy.stats import norm
+
+    labels = lost.astype(np.float32)[:, None]
+    if not lost.size:
+        nothing = np.zeros(margins.n_steps.size)
+        return _Tests(np.ones_like(nothing), nothing, nothing)
+    n_lost = np.add.reduceat(labels, margins.starts, axis=0)
+    fatal = np.add.reduceat(margins.ends * labels, margins.starts, axis=0)
+    n_fatal_verb = np.add.reduceat(margins.last_verb * labels, margins.starts, axis=0)
+    attempts = _z(fatal, margins.n_ends, n_lost, size=margins.size)
+    steps = _z(
+        fatal,
+        margins.by_task_steps,
+        n_fatal_verb[:, margins.verb_of_event],
+        size=margins.verb_steps,
+    )
+    odds = _log_odds_ratio(fatal, margins.n_ends, n_lost, size=margins.size)
+    return _Tests(norm.sf(np.minimum(attempts, steps)), odds, fatal.sum(axis=0))
+
+
+def _z(both: Singles, first: Singles, second: Singles, *, size: Singles) -> Floats:
+    """Mantel-Haenszel z per event from counts of shape (n_tasks, n_events)."""
+    n = np.maximum(size, 1)
+    expected = (first * second / n).sum(axis=0)
+    spread = first * (n - first) * second * (n - second) / (n**2 * np.maximum(n - 1, 1))
+    variance = spread.sum(axis=0)
+    excess = both.sum(axis=0) - expected - 0.5
+    return np.where(variance > 0, excess / np.sqrt(np.maximum(variance, 1e-9)), -np.inf)
+
+
+def _log_odds_ratio(both: Singles, ends: Singles, n_lost: Singles, *, size: Singles) -> Floats:
+    neither = size - ends - n_lost + both
+    towards = (both * neither / size).sum(axis=0)
+    against = ((ends - both) * (n_lost - both) / size).sum(axis=0)
+    return np.log((towards + 0.5) / (against + 0.5))
