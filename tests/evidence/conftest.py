@@ -44,7 +44,10 @@ def _tau_attempt(record: dict[str, Any]) -> Attempt:
             reward=float(record["reward"]),
         ),
         steps=tuple(_step(message) for message in record["traj"]),
-        extra={"gold_actions": record["info"]["task"]["actions"]},
+        extra={
+            "gold_actions": record["info"]["task"]["actions"],
+            "gold_outputs": record["info"]["task"]["outputs"],
+        },
         id=f"{record['task_id']}-{record['trial']}",
     )
 

@@ -14,6 +14,7 @@ from twiceshy.evidence.stats import (
     Estimate,
     beta_interval,
     bootstrap,
+    bounded_mean,
     clopper_pearson,
     clustered_mean,
     wilson,
@@ -167,3 +168,32 @@ def test_bootstrap_is_repeatable_and_degenerate_cases_are_plain() -> None:
     assert bootstrap([2.0], np.mean, seed=0) == (2.0, None, None, 1)
     assert bootstrap([2.0, 2.0], np.mean, seed=0, method="bca") == (2.0, 2.0, 2.0, 2)
     assert bootstrap([2.0, 1.0], lambda _: math.nan, seed=0) == (None, None, None, 2)
+
+
+def test_bounded_mean_is_the_clustered_mean_cut() -> None:
+    values, tasks = [0.0, 0.5, 0.5, 1.0], ["a", "a", "b", "b"]
+    wide = clustered_mean(values, tasks)
+    assert wide.low is not None
+    assert wide.low < 0
+    assert bounded_mean(values, tasks) == Estimate(0.5, 0.0, 1.0, 2)
+
+
+def test_bounded_mean_without_spread() -> None:
+    # all ten at 1: the least mean m with m^10 = 0.025
+    assert bounded_mean([1.0] * 10) == (1.0, pytest.approx(0.025**0.1), 1.0, 10)
+    # the same ten values in two clusters are worth two
+    assert bounded_mean([1.0] * 10, [0, 1] * 5).low == pytest.approx(math.sqrt(0.025))
+    assert bounded_mean([0.5] * 10) == (0.5, None, None, 10)
+    assert bounded_mean([]) == (None, None, None, 0)
+    with pytest.raises(BadInput, match=r"\[0, 1\]"):
+        bounded_mean([0.5, 1.5])
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
+def test_bounded_mean_properties(values: list[float]) -> None:
+    found = bounded_mean(values)
+    assert found.value is not None
+    if found.low is not None and found.high is not None:
+        assert 0 <= found.low <= found.value + 1e-12
+        assert found.value - 1e-12 <= found.high <= 1
+    assert bounded_mean(values[::-1]).value == pytest.approx(found.value)

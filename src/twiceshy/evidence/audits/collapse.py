@@ -18,7 +18,7 @@ from twiceshy.attempts.types import Attempt, Outcome
 from twiceshy.evidence.audits.variety import MAX_WORDS, Variety, variety_of
 from twiceshy.evidence.audits.views import groups_of, length_of, median
 from twiceshy.evidence.report import Alarm, Report, Severity, Table
-from twiceshy.evidence.stats import clustered_mean, paired_difference
+from twiceshy.evidence.stats import clustered_mean, paired_difference, sign_test
 
 _STEP_KEYS = ("step", "global_step", "training_step")
 
@@ -27,7 +27,7 @@ SAME_WRONG = 0.8
 DUPLICATES = 0.2
 """Share of attempts that are copies of another at the same task."""
 SAME_ANSWER_RISE = 0.1
-"""Rise of the chance that two attempts agree, over the baseline."""
+"""Rise of the chance that two attempts agree, over the baseline; a sign test must agree."""
 LENGTH_FALL, SURPRISAL_FALL, BIGRAM_FALL = 0.6, 0.5, 0.8
 """Ratios to the baseline below which length, surprisal and distinct bigrams count as fallen."""
 SIGNS_FOR_ALARM = 3
@@ -204,6 +204,7 @@ def _paired(
         "value": found.difference,
         "low": found.low,
         "high": found.high,
+        "p_sign_test": sign_test([second[t] - first[t] for t in tasks]).p,
         "n_tasks": found.n_tasks,
     }
 
@@ -231,8 +232,11 @@ def _relative_signs(comparison: Mapping[str, Any]) -> list[_Sign]:
     base = comparison["baseline"]
     signs: list[_Sign] = []
     change = comparison["same_answer_change"]
-    rose = change["low"] is not None and change["low"] > 0
-    if rose and change["n_tasks"] >= _MIN_GROUPS and change["value"] >= SAME_ANSWER_RISE:
+    if (
+        _is_unlikely(change["p_sign_test"])
+        and change["n_tasks"] >= _MIN_GROUPS
+        and change["value"] >= SAME_ANSWER_RISE
+    ):
         message = f"attempts agree more than under {base}, by {change['value']:+.3f}"
         signs.append(_Sign("agreement rose", message, change["value"], SAME_ANSWER_RISE))
     for name, key, limit in (
@@ -245,6 +249,10 @@ def _relative_signs(comparison: Mapping[str, Any]) -> list[_Sign]:
             message = f"{name} to {ratio:.2f} times that of {base}"
             signs.append(_Sign(name, message, ratio, limit))
     return signs
+
+
+def _is_unlikely(p: float | None) -> bool:
+    return p is not None and p <= 0.05
 
 
 def _alarms(cohort: str, signs: Sequence[_Sign]) -> list[Alarm]:

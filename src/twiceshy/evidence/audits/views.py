@@ -5,19 +5,18 @@ Everything is None or empty where the log does not have it.
 
 from __future__ import annotations
 
-import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from twiceshy.attempts.types import Attempt, Group
+from twiceshy.frontier.facts import normalised
 
 _MARKED = re.compile(
     r"(?:^|\n)\s*(?:\#{4}|A:|(?:the\s+)?(?:final\s+)?answer\s*(?:is|:))\s*([^\n]+)", re.IGNORECASE
 )
 _INLINE = re.compile(r"\b(?:final\s+)?answer\s+is:?\s*([^\n]+)", re.IGNORECASE)
 _BOXED = re.compile(r"\\boxed\s*\{")
-_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _WORD = re.compile(r"\w+|[^\w\s]")
 
 
@@ -76,21 +75,6 @@ def boxed_answers(text: str) -> tuple[str, ...]:
     return tuple(_until_closed(text, match.end()) for match in _BOXED.finditer(text))
 
 
-def normalised(answer: str) -> str:
-    """Return an answer in a form in which equal answers are equal strings.
-
-    Example:
-        >>> [normalised(a) for a in ("$1,200.00", " 1200 ", "Yes.", "1/2")]
-        ['1200', '1200', 'yes', '1/2']
-    """
-    text = " ".join(answer.split()).casefold().strip("$ .")
-    bare = text.replace(",", "").replace("$", "")
-    if _NUMBER.fullmatch(bare):
-        number = float(bare)
-        return bare if not math.isfinite(number) else f"{number:.12g}"
-    return text
-
-
 def words(text: str) -> list[str]:
     """Return words and punctuation marks, in lower case."""
     return _WORD.findall(text.casefold())
@@ -109,7 +93,7 @@ def repeated_share(tokens: Sequence[str], *, size: int = 4) -> float | None:
         0.2
     """
     runs = list(ngrams(tokens, size=size))
-    return 1 - len(set(runs)) / len(runs) if runs else None
+    return (len(runs) - len(set(runs))) / len(runs) if runs else None
 
 
 def length_of(attempt: Attempt, *, in_tokens: bool) -> int:

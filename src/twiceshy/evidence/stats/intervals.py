@@ -145,6 +145,35 @@ def clustered_mean(
     return Estimate(mean, mean - half, mean + half, n_clusters)
 
 
+def bounded_mean(
+    values: ArrayLike, clusters: ArrayLike | None = None, *, level: float = 0.95
+) -> Estimate:
+    """Return the mean of values in [0, 1] with a clustered interval that stays inside [0, 1].
+
+    As `clustered_mean`, cut to [0, 1]. Where all values are 0 (or all 1) it is the Clopper-Pearson
+    bound for that many clusters, which holds whatever the distribution in [0, 1]; where all share a
+    value in between there is no spread to go by and no interval.
+
+    Raises:
+        BadInput: If a value is outside [0, 1].
+
+    Example:
+        >>> rate = bounded_mean([0.0] * 10)
+        >>> rate.value, rate.low, round(rate.high or 0, 3)
+        (0.0, 0.0, 0.308)
+    """
+    x = _finite_vector(values)
+    if ((x < -1e-9) | (x > 1 + 1e-9)).any():
+        raise BadInput("values in [0, 1]", got=f"{x.min():g} to {x.max():g}", where="values")
+    found = clustered_mean(x, clusters, level=level)
+    if found.low is not None and found.high is not None:
+        return found._replace(low=max(0.0, found.low), high=min(1.0, found.high))
+    if found.value not in (0.0, 1.0):
+        return found
+    bound = clopper_pearson(found.n if found.value else 0, found.n, level=level)
+    return found._replace(low=bound.low, high=bound.high)
+
+
 def bootstrap(
     rows: ArrayLike,
     statistic: Callable[[NDArray[Any]], float],

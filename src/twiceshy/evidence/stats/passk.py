@@ -13,12 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from twiceshy.errors import BadInput
-from twiceshy.evidence.stats.intervals import (
-    Estimate,
-    clopper_pearson,
-    cluster_codes,
-    clustered_mean,
-)
+from twiceshy.evidence.stats.intervals import bounded_mean, cluster_codes
 
 PassMetric = Literal["pass@k", "pass^k"]
 
@@ -86,10 +81,7 @@ def pass_curve(
 ) -> tuple[PassRate, ...]:
     """Return the metric for k = 1, 2, … up to `max_k` (default: the largest n).
 
-    The interval is cluster-robust over tasks with t(n_tasks − 1), cut to [0, 1]. Where every task
-    has the value 0 (or 1) it is the Clopper-Pearson bound for that many tasks, which holds for any
-    task values in [0, 1]; where all share a value in between there is no spread to use and no
-    interval is given.
+    The intervals are those of `bounded_mean`, clustered by task.
 
     Args:
         n: Scored attempts a row, shape (n_rows,).
@@ -113,7 +105,7 @@ def pass_curve(
     rates: list[PassRate] = []
     for k, per_pair in enumerate(_task_values(pairs, metric=metric, max_k=last), start=1):
         enough = counts[:, 0] >= k
-        spread = _interval(per_pair[row[enough]], task_of[enough], level=level)
+        spread = bounded_mean(per_pair[row[enough]], task_of[enough], level=level)
         rates.append(PassRate(k, *spread[:3], spread.n, n_all - spread.n))
     return tuple(rates)
 
@@ -150,15 +142,3 @@ def _task_values(
         product = product * np.maximum(streak - i, 0) / np.maximum(n - i, 1)
         values.append(product if metric == "pass^k" else 1.0 - product)
     return values
-
-
-def _interval(values: NDArray[np.float64], tasks: NDArray[np.generic], *, level: float) -> Estimate:
-    spread = clustered_mean(values, tasks, level=level)
-    if spread.value is None or spread.n == 0:
-        return spread
-    if spread.low is None or spread.high is None:
-        if spread.value not in (0.0, 1.0):
-            return spread
-        bound = clopper_pearson(int(spread.value) * spread.n, spread.n, level=level)
-        return spread._replace(low=bound.low, high=bound.high)
-    return spread._replace(low=max(0.0, spread.low), high=min(1.0, spread.high))
