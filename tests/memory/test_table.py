@@ -101,7 +101,7 @@ logs = st.lists(st.tuples(answers, st.sampled_from(["t1", "t2", "t3"])), max_siz
 
 
 @given(logs, st.floats(0.3, 1.0))
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_every_event_is_kept_once_and_close_to_its_name(
     log: list[tuple[str, str]], threshold: float
 ) -> None:
@@ -124,7 +124,7 @@ def test_every_event_is_kept_once_and_close_to_its_name(
 
 
 @given(logs)
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 def test_flipping_verdicts_changes_only_the_labels(log: list[tuple[str, str]]) -> None:
     attempts = [attempt_of(answer, task=task) for answer, task in log]
     flipped = [

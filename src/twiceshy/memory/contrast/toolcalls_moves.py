@@ -49,6 +49,7 @@ _READING_COMMANDS = frozenset(_READING_COMMANDS_TEXT.split()) | {
     "make test",
     "npm test",
 }
+_GIT_OPTIONS = re.compile(r"\bgit(?: +-[cC] +\S+)+")
 _WORD = re.compile(r"[a-z]+")
 _ERROR_WORDS_TEXT = (
     "add allowed already available balance cannot connection denied empty enough exceeded "
@@ -139,6 +140,7 @@ def shell_verb(command: str) -> str | None:
         ('git commit', None)
     """
     for part in re.split(r"&&|\|\||[;\n|]", command[:2000]):
+        part = _GIT_OPTIONS.sub("git", part)
         words = [word for word in part.split() if not re.match(r"[A-Za-z_]\w*=|-|[0-9]", word)]
         while words and words[0] in _WRAPPERS:
             words.pop(0)
