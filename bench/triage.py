@@ -51,7 +51,7 @@ def main() -> None:
 
 def bench(n_rollouts: int, folder: Path) -> dict[str, Any]:
     path = folder / f"rollouts_{n_rollouts}.parquet"
-    # Peak memory survives fork and exec, so another process makes the file and this one stays small.
+    # Peak memory survives fork and exec: another process makes the file, so that this stays small.
     in_child("--child", str(path), "--make", str(n_rollouts))
     size = path.stat().st_size
     runs = [timed(path) for _ in range(REPEATS)]

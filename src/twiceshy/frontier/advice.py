@@ -8,10 +8,9 @@ from enum import StrEnum
 import numpy as np
 
 from twiceshy.frontier.groups import STATES, GroupState
+from twiceshy.frontier.ledger import MIN_IN_BAND
 from twiceshy.frontier.rates import Band, FloatArray, IntArray, chance_of_contrast
 
-MIN_IN_BAND = 0.2
-"""Below this chance of lying in the band a task is left for later. Ours, as in the ledger."""
 CLEAR = 0.5
 """From this chance of lying in the band a task is kept. Ours."""
 
@@ -46,8 +45,8 @@ WHY: Mapping[Advice, str] = {
 def advise(states: IntArray, chances: Band) -> IntArray:
     """Return each group's advice as a code into `ADVICE`.
 
-    Source: defer in place of drop from Pilot-Commit (2605.26606), a review queue for mastered tasks
-    from ReMind as cited in the frontier notes. Differs: decided on the posterior mass in the band.
+    Source: defer in place of drop from Pilot-Commit (2605.26606); mastered tasks are replayed
+    rarely, not deleted. Differs: decided on the posterior mass in the band, not on a point.
 
     Args:
         states: Codes into `STATES`, shape (n_groups,).

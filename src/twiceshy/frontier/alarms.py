@@ -108,7 +108,7 @@ def p0_against_rate(
         low: Lower limit of its interval (clustered by task).
         n_tasks: Tasks behind the rate.
     """
-    source = "section 3.2 of the frontier notes: s ≥ p0 always; comparison ours"
+    source = "the observed rate is p0 or more (SIGNBALANCE, 2609.04063); comparison ours"
     if p0 is None or rate is None:
         return Check(
             "p0_against_rate", rate, n_tasks, p0, False, "p0 or the rate is unknown", source
@@ -193,7 +193,7 @@ def answer_drift(facts: Iterable[AttemptFacts]) -> Check:
         DRIFT_EXCESS,
         value is not None and len(keys) >= MIN_GROUPS and value >= DRIFT_EXCESS,
         f"{top!r} is given more often than it is right, by {value or 0:.2f} of all answers",
-        "policy's answer marginal against the key marginal (frontier notes, 3.4); threshold ours",
+        "ours",
     )
 
 
@@ -235,8 +235,7 @@ def short_lone_successes(facts: Sequence[AttemptFacts]) -> Check:
         SHORT_LONE_SHARE,
         value is not None and lone >= MIN_GROUPS and value >= SHORT_LONE_SHARE,
         f"{short} of {lone} lone successes are less than half as long as their siblings",
-        "computation skipping (2605.28388), length against siblings (frontier notes, 3.4);"
-        " threshold ours",
+        "computation skipping (2605.28388); length against siblings and threshold ours",
     )
 
 

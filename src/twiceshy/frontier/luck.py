@@ -77,9 +77,10 @@ def p_lucky(
     Posterior of p_r ∝ `Beta(a,b)(p_r)·Binom(r; n, p0+(τ−p0)·p_r)` on a grid, then the mean of
     `lucky_share` under it.
 
-    Source: binomial mixture of section 3.3 of the frontier notes behind `PAPERS.md`.
-    Differs: the grid is even in θ with `p_r = sin²θ`, where Jeffreys' prior is flat. On a grid even
-    in p_r the prior's spike at 0 is weighed by where the first point happens to lie.
+    Source: the decomposition `s = p0 + (τ−p0)·p_r` of SIGNBALANCE (2609.04063) taken as a
+    likelihood; the posterior is ours. The grid is even in θ with `p_r = sin²θ`, where Jeffreys'
+    prior is flat: on one even in p_r, the prior's spike at 0 is weighed by where the first point
+    happens to lie.
 
     Args:
         successes: r, shape (n,); may be discounted sums and need not be whole.
