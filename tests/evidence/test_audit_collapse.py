@@ -6,10 +6,11 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
+from twiceshy.attempts.groups import group_attempts
 from twiceshy.attempts.types import Attempt, Outcome, Step, ToolCall, Verdict
 from twiceshy.evidence.audits import audit_collapse
 from twiceshy.evidence.audits.variety import variety_of
-from twiceshy.evidence.audits.views import final_answer, groups_of, repeated_share
+from twiceshy.evidence.audits.views import final_answer, repeated_share
 
 
 def attempt(
@@ -35,7 +36,7 @@ def attempt(
 
 def test_variety_by_hand() -> None:
     # answers 7, 7, 8, 8 as written four ways; two wrong ones agree, the pair agrees always
-    group = groups_of(
+    group = group_attempts(
         [
             attempt("A: 7"),
             attempt("$7.00"),
@@ -53,7 +54,7 @@ def test_variety_by_hand() -> None:
 
 def test_bigrams_by_hand() -> None:
     # "a b a b": ab ba ab; "a b c": ab bc; 5 pairs, 3 distinct
-    group = groups_of([attempt(None, text="a b a b"), attempt(None, text="a b c")])[0]
+    group = group_attempts([attempt(None, text="a b a b"), attempt(None, text="a b c")])[0]
     assert variety_of(group).distinct_bigrams == pytest.approx(3 / 5)
 
 
@@ -66,10 +67,12 @@ def test_same_calls_need_calls_and_ignore_key_order() -> None:
             steps=(Step(role="assistant", calls=(call,)),),
         )
 
-    group = groups_of([caller({"a": 1, "b": 2}), caller({"b": 2, "a": 1}), caller({"a": 9})])[0]
+    group = group_attempts([caller({"a": 1, "b": 2}), caller({"b": 2, "a": 1}), caller({"a": 9})])[
+        0
+    ]
     assert variety_of(group).same_calls == pytest.approx(1 / 3)
     assert variety_of(group).n_copies == 1
-    talk = groups_of([attempt(None, text="x"), attempt(None, text="x")])[0]
+    talk = group_attempts([attempt(None, text="x"), attempt(None, text="x")])[0]
     assert variety_of(talk).same_calls is None
 
 

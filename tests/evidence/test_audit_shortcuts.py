@@ -53,6 +53,10 @@ def test_tau_bench_pays_for_doing_nothing(tau_attempts: tuple[Attempt, ...]) -> 
     assert where["low"] == 0.0
     assert nothing["baseline"]["n_tasks"] == 50
     assert nothing["baseline"]["pass_rate"] == pytest.approx(19 / 50)
+    # pooled, changing nothing looks good (0.66 against 0.24); at the same task it does not
+    within = nothing["within_task"]
+    assert nothing["no_write"]["pass_rate"] - nothing["with_write"]["pass_rate"] > 0.4
+    assert within["low"] < 0 < within["high"]
     assert not report.ok
     assert "does nothing would pass 38%" in report.summary[0]
     assert "87 attempts changed nothing and 57" in report.summary[1]
@@ -87,6 +91,8 @@ def test_do_nothing_by_hand() -> None:
     assert (nothing["with_write"]["n"], nothing["with_write"]["n_passed"]) == (2, 1)
     assert nothing["baseline"]["pass_rate"] == 0.5
     assert nothing["share_of_passes_without_write"] == 0.5
+    # at a: 1 idle passed, 0 of 1 busy: +1; at b: 0 of 2 idle, 1 of 1 busy: -1
+    assert (nothing["within_task"]["difference"], nothing["within_task"]["n_tasks"]) == (0.0, 2)
 
 
 def test_one_answer_for_all_tasks() -> None:

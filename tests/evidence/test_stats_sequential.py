@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from twiceshy.errors import BadInput
 from twiceshy.evidence.stats import BettingTest, betting_test
-from twiceshy.evidence.stats.sequential import Side
+from twiceshy.evidence.stats.paired import Alternative
 
 steps = st.lists(st.floats(-1, 1), max_size=40)
 
@@ -22,8 +22,8 @@ def test_by_hand() -> None:
     # two of 1: mean of (1 + λ)² = 1 + 2·(1/2) + mean λ² = 2 + (0.05²·2470)/19 = 2.325
     assert betting_test([1.0, 1.0]).e_value == pytest.approx(2.325)
     # two-sided: after +1 the sides hold 1.5 and 0.5; after +1, +1 they hold 2.325 and 0.325
-    assert betting_test([1.0], side="two-sided").e_value == pytest.approx(1.0)
-    assert betting_test([1.0, 1.0], side="two-sided").e_value == pytest.approx(1.325)
+    assert betting_test([1.0], alternative="two-sided").e_value == pytest.approx(1.0)
+    assert betting_test([1.0, 1.0], alternative="two-sided").e_value == pytest.approx(1.325)
 
 
 def test_p_value_is_from_the_largest_capital_so_far() -> None:
@@ -51,8 +51,8 @@ def test_long_runs_neither_overflow_nor_divide_by_zero() -> None:
 
 @given(steps)
 def test_nonnegative_and_valid_p(differences: list[float]) -> None:
-    for side in ("greater", "less", "two-sided"):
-        state = betting_test(differences, side=side)
+    for alternative in ("greater", "less", "two-sided"):
+        state = betting_test(differences, alternative=alternative)
         assert state.e_value >= 0
         assert 0 < state.p_value <= 1
         assert state.n == len(differences)
@@ -60,7 +60,7 @@ def test_nonnegative_and_valid_p(differences: list[float]) -> None:
 
 @given(steps)
 def test_sides_mirror(differences: list[float]) -> None:
-    mirrored = betting_test([-d for d in differences], side="less")
+    mirrored = betting_test([-d for d in differences], alternative="less")
     assert mirrored.e_value == pytest.approx(betting_test(differences).e_value)
 
 
@@ -78,17 +78,20 @@ def test_fair_bet_exactly(outcomes: tuple[float, ...]) -> None:
     from itertools import product
 
     paths = list(product(outcomes, repeat=4))
-    for side in ("greater", "less", "two-sided"):
-        mean = np.mean([betting_test(path, side=side).e_value for path in paths])
+    for alternative in ("greater", "less", "two-sided"):
+        mean = np.mean([betting_test(path, alternative=alternative).e_value for path in paths])
         assert mean == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize("side", ["greater", "two-sided"])
-def test_stopping_at_will_keeps_the_error_rate(side: Side) -> None:
+@pytest.mark.parametrize("alternative", ["greater", "two-sided"])
+def test_stopping_at_will_keeps_the_error_rate(alternative: Alternative) -> None:
     # peek after each of 300 tasks and stop at the first decision
     rng = np.random.default_rng(1)
     paths = rng.choice([-1.0, 0.0, 0.0, 1.0], (500, 300))
-    decided = [betting_test(path, alpha=0.1, side=side).decided_at is not None for path in paths]
+    decided = [
+        betting_test(path, alpha=0.1, alternative=alternative).decided_at is not None
+        for path in paths
+    ]
     assert np.mean(decided) <= 0.1 + 2 * math.sqrt(0.1 * 0.9 / 500)
 
 

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from twiceshy.attempts.groups import group_attempts
 from twiceshy.attempts.types import Attempt, Outcome
 from twiceshy.evidence.audits.variety import MAX_WORDS, Variety, variety_of
-from twiceshy.evidence.audits.views import groups_of, length_of, median
+from twiceshy.evidence.audits.views import length_of, median
 from twiceshy.evidence.report import Alarm, Report, Severity, Table
 from twiceshy.evidence.stats import clustered_mean, paired_difference, sign_test
 
@@ -62,7 +63,7 @@ def audit_collapse(attempts: Iterable[Attempt], *, seed: int = 0) -> Report:
     in_tokens = bool(everything) and all(a.token_ids for a in everything)
     cohorts = _cohorts(everything)
     shapes = {
-        name: {(g.task, g.policy): variety_of(g) for g in groups_of(own)}
+        name: {(g.task, g.policy): variety_of(g) for g in group_attempts(own)}
         for name, own in cohorts.items()
     }
     numbers: dict[str, Any] = {

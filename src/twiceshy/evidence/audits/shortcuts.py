@@ -133,15 +133,24 @@ def _summary(numbers: Mapping[str, Any], *, alarms: Sequence[Alarm]) -> tuple[st
         share = numbers["do_nothing"]["share_of_passes_without_write"]
         lines.append(
             f"{idle['n']} attempts changed nothing and {idle['n_passed']} of them passed "
-            f"({_percent(idle['pass_rate'])}), which is {_percent(share)} of all passes."
+            f"({_percent(idle['pass_rate'])}), which is {_percent(share)} of all passes. "
+            f"{_within(numbers['do_nothing']['within_task'])}"
         )
     if less["n"]:
         lines.append(
             f"{less['n']} attempts did fewer {skipped['unit']} than their siblings' median; "
             f"{_percent(less['pass_rate'])} of them passed, and {_percent(rest['pass_rate'])} of "
-            f"the other {rest['n']}."
+            f"the other {rest['n']}. {_within(skipped['within_task'])}"
         )
     return tuple(lines)
+
+
+def _within(found: Mapping[str, Any]) -> str:
+    if found["difference"] is None:
+        return "No task has both kinds to compare."
+    span = "" if found["low"] is None else f" [{found['low']:+.2f}, {found['high']:+.2f}]"
+    n_tasks = found["n_tasks"]
+    return f"At the same task the difference is {found['difference']:+.2f}{span} ({n_tasks} tasks)."
 
 
 def _percent(value: float | None) -> str:
@@ -149,7 +158,7 @@ def _percent(value: float | None) -> str:
 
 
 def _tables(numbers: Mapping[str, Any], *, seen: Sequence[Seen]) -> list[Table]:
-    tables = [_pass_table(numbers), _signal_table(numbers)]
+    tables = [_pass_table(numbers), _within_table(numbers), _signal_table(numbers)]
     policies = sorted({s.attempt.policy for s in seen})
     if len(policies) > 1:
         tables.append(_policy_table(policies, seen=seen))
@@ -175,8 +184,24 @@ def _pass_table(numbers: Mapping[str, Any]) -> Table:
         rows=tuple(
             (name, r["n"], r["n_passed"], r["pass_rate"], r["low"], r["high"]) for name, r in rows
         ),
-        note="95% intervals, clustered by task. Pooled over tasks: easy tasks need less work, so a "
-        "high rate in a row is no proof, only a place to look.",
+        note="95% intervals, clustered by task. Pooled over tasks, and easy tasks need less work: "
+        "only the next table compares like with like.",
+    )
+
+
+def _within_table(numbers: Mapping[str, Any]) -> Table:
+    found = {
+        "changed nothing, against changed something": numbers["do_nothing"]["within_task"],
+        "did less than siblings, against the others": numbers["skipped_work"]["within_task"],
+    }
+    return Table(
+        title="The same within tasks",
+        columns=("attempts that ...", "difference", "low", "high", "tasks"),
+        rows=tuple(
+            (name, w["difference"], w["low"], w["high"], w["n_tasks"]) for name, w in found.items()
+        ),
+        note="Difference in pass rate at the same task, over tasks with both kinds; 95% intervals. "
+        "Not adjusted for policy.",
     )
 
 

@@ -9,17 +9,17 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 from twiceshy.attempts.effects import is_state_changing
+from twiceshy.attempts.groups import group_attempts
 from twiceshy.attempts.types import Attempt, Outcome
 from twiceshy.evidence.audits.views import (
     boxed_answers,
     final_answer,
-    groups_of,
     median,
     own_text,
     repeated_share,
     words,
 )
-from twiceshy.evidence.stats import bounded_mean, clustered_mean
+from twiceshy.evidence.stats import bounded_mean, clustered_mean, paired_difference
 from twiceshy.frontier.facts import AttemptFacts, read_facts
 from twiceshy.frontier.undeserved import gold_rate
 
@@ -73,17 +73,39 @@ def _rate_of(seen: Sequence[Seen]) -> dict[str, float | int | None]:
     }
 
 
+def _within_task(some: Sequence[Seen], others: Sequence[Seen]) -> dict[str, float | int | None]:
+    """Return the pass rate of some minus that of others at the same task, over tasks with both."""
+    first, second = _task_rates(others), _task_rates(some)
+    tasks = [task for task in first if task in second]
+    found = paired_difference([first[t] for t in tasks], [second[t] for t in tasks])
+    return {
+        "difference": found.difference,
+        "low": found.low,
+        "high": found.high,
+        "n_tasks": found.n_tasks,
+    }
+
+
+def _task_rates(seen: Sequence[Seen]) -> dict[str, float]:
+    won: dict[str, list[bool]] = defaultdict(list)
+    for s in seen:
+        won[s.attempt.task].append(s.won)
+    return {task: sum(own) / len(own) for task, own in won.items()}
+
+
 def do_nothing(seen: Sequence[Seen]) -> dict[str, Any]:
     """Return the pass rate of attempts that changed nothing; undefined in a log without calls."""
     uses_tools = any(s.facts.n_calls for s in seen)
     recorded = [s for s in seen if s.facts.recorded.is_scored] if uses_tools else []
     idle = [s for s in recorded if not s.facts.writes]
+    busy = [s for s in recorded if s.facts.writes]
     passed = sum(s.won for s in recorded)
     gold = gold_rate(s.facts for s in seen)
     return {
         "no_write": _rate_of(idle),
         "no_call": _rate_of([s for s in recorded if not s.facts.n_calls]),
-        "with_write": _rate_of([s for s in recorded if s.facts.writes]),
+        "with_write": _rate_of(busy),
+        "within_task": _within_task(idle, busy),
         "excluding_broken": {"no_write": _rate_of([s for s in idle if s.is_counted])},
         "no_write_where_gold_writes": _rate_of([s for s in idle if _gold_writes(s) is True]),
         "no_write_where_gold_does_not": _rate_of([s for s in idle if _gold_writes(s) is False]),
@@ -172,7 +194,12 @@ def skipped_work(seen: Sequence[Seen]) -> dict[str, Any]:
         for i, s in enumerate(siblings):
             others = statistics.median(done[:i] + done[i + 1 :])
             (less if done[i] < others else rest).append(s)
-    return {"unit": unit, "less_than_siblings": _rate_of(less), "rest": _rate_of(rest)}
+    return {
+        "unit": unit,
+        "less_than_siblings": _rate_of(less),
+        "rest": _rate_of(rest),
+        "within_task": _within_task(less, rest),
+    }
 
 
 def answer_position(seen: Sequence[Seen]) -> dict[str, Any]:
@@ -201,7 +228,7 @@ def _first_stated(seen: Seen) -> float | None:
 def modal_wrong(attempts: Sequence[Attempt]) -> dict[str, Any]:
     """Return the share of a group's wrong answers that are its commonest one."""
     shares: list[float] = []
-    for group in groups_of(attempts):
+    for group in group_attempts(attempts):
         failed = [a for a in group.attempts if a.outcome is Outcome.FAILURE]
         wrong = [answer for a in failed if (answer := final_answer(a)) is not None]
         if len(wrong) >= 2:

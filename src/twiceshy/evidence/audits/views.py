@@ -6,10 +6,9 @@ Everything is None or empty where the log does not have it.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-from twiceshy.attempts.types import Attempt, Group
+from twiceshy.attempts.types import Attempt
 from twiceshy.frontier.facts import normalised
 
 _MARKED = re.compile(
@@ -18,14 +17,6 @@ _MARKED = re.compile(
 _INLINE = re.compile(r"\b(?:final\s+)?answer\s+is:?\s*([^\n]+)", re.IGNORECASE)
 _BOXED = re.compile(r"\\boxed\s*\{")
 _WORD = re.compile(r"\w+|[^\w\s]")
-
-
-def groups_of(attempts: Iterable[Attempt]) -> tuple[Group, ...]:
-    """Return the attempts by task and policy, in order of first appearance."""
-    found: dict[tuple[str, str], list[Attempt]] = defaultdict(list)
-    for attempt in attempts:
-        found[attempt.task, attempt.policy].append(attempt)
-    return tuple(Group(task, policy, tuple(own)) for (task, policy), own in found.items())
 
 
 def own_text(attempt: Attempt) -> str:

@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from twiceshy.errors import BadInput
-
-Side = Literal["greater", "less", "two-sided"]
+from twiceshy.evidence.stats.paired import Alternative
 
 _BETS = np.arange(1, 20) / 20
 """Shares of the capital staked, 0.05 to 0.95: below 1, so no loss is ever total."""
@@ -46,7 +45,7 @@ class BettingTest:
 
     Args:
         alpha: Error rate of the decision rule e ≥ 1/alpha.
-        side: "greater" (the differences are positive), "less" or "two-sided".
+        alternative: "greater" (the differences are positive), "less" or "two-sided".
 
     Example:
         >>> test = BettingTest(alpha=0.05)
@@ -54,11 +53,11 @@ class BettingTest:
         [None, None, None, None, None, None, 7, 7]
     """
 
-    def __init__(self, *, alpha: float = 0.05, side: Side = "greater") -> None:
+    def __init__(self, *, alpha: float = 0.05, alternative: Alternative = "greater") -> None:
         if not 0 < alpha < 1:
             raise BadInput("an error rate inside (0, 1)", got=repr(alpha), where="alpha")
         self._alpha = alpha
-        signs = {"greater": (1.0,), "less": (-1.0,), "two-sided": (1.0, -1.0)}[side]
+        signs = {"greater": (1.0,), "less": (-1.0,), "two-sided": (1.0, -1.0)}[alternative]
         self._stakes = np.concatenate([sign * _BETS for sign in signs])
         self._log_capital = np.zeros(len(self._stakes))
         self._largest = 0.0
@@ -92,7 +91,7 @@ class BettingTest:
 
 
 def betting_test(
-    differences: Iterable[float], *, alpha: float = 0.05, side: Side = "greater"
+    differences: Iterable[float], *, alpha: float = 0.05, alternative: Alternative = "greater"
 ) -> Betting:
     """Return the state of a `BettingTest` after all differences, in the order given.
 
@@ -100,7 +99,7 @@ def betting_test(
         >>> betting_test([]).e_value, betting_test([]).p_value
         (1.0, 1.0)
     """
-    test = BettingTest(alpha=alpha, side=side)
+    test = BettingTest(alpha=alpha, alternative=alternative)
     for difference in differences:
         test.add(difference)
     return test.state
