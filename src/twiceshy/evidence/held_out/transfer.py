@@ -30,6 +30,15 @@ class Transfer(NamedTuple):
     """P(failure) with minus without on the same held-out tasks, difficulty not removed."""
 
     @property
+    def is_usual(self) -> bool:
+        """Whether it was selected in at least half of the training sets.
+
+        A rarely selected pattern is selected just when the tasks left out speak against it, which
+        pulls its held-out effect below the truth; only that of a usual one is worth reading.
+        """
+        return self.selection_frequency >= _USUALLY
+
+    @property
     def signs_differ(self) -> bool:
         """Whether pooled lift and within-task effect point in opposite directions."""
         return (self.pooled_lift or 0.0) * (self.held_out.estimate or 0.0) < 0
@@ -39,7 +48,7 @@ class Lift(NamedTuple):
     """Mean held-out effect of an arm's patterns, turned so that positive is as mined."""
 
     within: float | None
-    """None when nothing was selected or nothing varies inside a mixed task."""
+    """None when nothing was usually selected or nothing varies inside a mixed task."""
     pooled: float | None
     """The same without difficulty removed. Never evidence; shown for the difference."""
     n_usual: int
@@ -91,11 +100,11 @@ def transfers(
 
 
 def mean_lift(found: tuple[Transfer, ...]) -> Lift:
-    """Average the held-out effects of an arm, weighted by how often each pattern was selected."""
-    usual = [each for each in found if each.selection_frequency >= _USUALLY]
+    """Average the held-out effects of the patterns an arm usually selects, turned as mined."""
+    usual = [each for each in found if each.is_usual]
     return Lift(
-        _weighted_mean([(each, each.held_out.estimate) for each in found]),
-        _weighted_mean([(each, each.pooled_lift) for each in found]),
+        _weighted_mean([(each, each.held_out.estimate) for each in usual]),
+        _weighted_mean([(each, each.pooled_lift) for each in usual]),
         len(usual),
         sum(each.signs_differ for each in usual),
     )

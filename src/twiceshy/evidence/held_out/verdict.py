@@ -120,7 +120,8 @@ def _undecided(arm: Arm, n_mixed: int, needed: Sequence[NeededTasks]) -> tuple[s
         if each.n_tasks is not None
     )
     return (
-        f"{opening}: within-task AUC {_area(arm.held_out.within)} on unseen tasks{_null(arm)}.",
+        f"{opening}: within-task AUC {_area(arm.held_out.within)} on unseen tasks{_null(arm)}."
+        f" Nothing was selected in {arm.share_empty:.0%} of the training sets.",
         "Mixed tasks of this kind that it takes to find one pattern, seen in 4 of 10 attempts, 4"
         f" times out of 5 in a search this wide: {told or 'more than could be tried'}; nothing is"
         f" claimed below {MIXED_TO_CLAIM}.",
