@@ -13,7 +13,15 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from twiceshy.attempts.types import SCHEMA_VERSION, Attempt, Provenance, Step, ToolCall, Verdict
+from twiceshy.attempts.types import (
+    SCHEMA_VERSION,
+    Attempt,
+    Outcome,
+    Provenance,
+    Step,
+    ToolCall,
+    Verdict,
+)
 from twiceshy.errors import BadInput
 from twiceshy.lessons import LESSON_VERSION, ContrastPair, Effect, Evidence, Lesson
 
@@ -98,7 +106,7 @@ def attempt_id(attempt: Attempt, *, occurrence: int = 0) -> str:
     verdict = attempt.verdict
     bare = msgspec.structs.replace(
         attempt,
-        verdict=Verdict(outcome=verdict.outcome.UNSCORED, reward=verdict.reward),
+        verdict=Verdict(outcome=Outcome.UNSCORED, reward=verdict.reward),
         provenance=_NOWHERE,
         id="",
         version=SCHEMA_VERSION,

@@ -271,8 +271,8 @@ def _advice(summary: ImportSummary) -> list[str]:
     n_attempts, n_unscored = summary.n_attempts, summary.outcomes[Outcome.UNSCORED]
     if summary.n_rewards_out_of_range:
         advice.append(
-            f"{_counted(summary.n_rewards_out_of_range, 'reward')} outside {{0, 1}}: say from which on "
-            "an attempt is a success, with --threshold."
+            f"{_counted(summary.n_rewards_out_of_range, 'reward')} outside {{0, 1}}: "
+            "say from which value on an attempt is a success, with --threshold."
         )
     if n_attempts and n_unscored == n_attempts and not summary.n_rewards_out_of_range:
         advice.append(

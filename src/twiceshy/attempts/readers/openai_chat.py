@@ -1,16 +1,19 @@
 """Chat logs: one conversation per line (or one JSON list of them) with `messages`.
 
-The usual shape goes through typed records and costs one pass; anything odd (content in parts, calls
-without ids) goes the slower way through `parts`. Fields beside the messages are kept in `extra`.
+The usual shape goes through records typed by the file's own keys and costs one pass; anything odd
+(content in parts, a tool call in another shape) goes the slower way through `parts`.
 
 The task is the first of `task_id`, `task`, `problem_id`, `question_id`, `example_id`, `prompt_id`
 in the record or its `metadata`, then `id` unless it is a completion's id, else a name made of the
 first user message. The system message is left out of it, so one task under two prompts stays one.
+Fields that did not become part of the attempt are kept in `extra`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
@@ -19,9 +22,9 @@ from twiceshy.attempts.readers import parts, records
 from twiceshy.attempts.readers.labels import verdict_from_columns
 from twiceshy.attempts.readers.peek import has_keys
 from twiceshy.attempts.readers.protocol import ReadOptions, Source
+from twiceshy.attempts.readers.verdicts import unscored, verdict_from_reward
 from twiceshy.attempts.types import (
     Attempt,
-    Outcome,
     Provenance,
     Role,
     Step,
@@ -33,7 +36,8 @@ from twiceshy.attempts.types import (
 _TASK_FIELDS = ("task_id", "task", "problem_id", "question_id", "example_id", "prompt_id", "id")
 _TRIAL_FIELDS = ("trial", "trial_id", "sample_id", "sample", "epoch", "seed", "attempt")
 _POLICY_FIELDS = ("policy", "model", "agent")
-_OUTCOME_FIELDS = ("outcome", "success", "is_correct", "correct", "reward", "score")
+_SUCCESS_FIELDS = ("success", "is_correct", "correct")
+_REWARD_FIELDS = ("reward", "score")
 _COMPLETION_IDS = ("chatcmpl", "resp_", "msg_", "gen-")
 _ROLES: dict[str, Role] = {
     "system": "system",
@@ -44,7 +48,7 @@ _ROLES: dict[str, Role] = {
     "function": "tool",
     "environment": "environment",
 }
-_NOTHING_SAID = Verdict(outcome=Outcome.UNSCORED, reason="no judgement in the log")
+_NOTHING_SAID = unscored()
 
 
 class _Function(msgspec.Struct):
@@ -70,9 +74,7 @@ class _Message(msgspec.Struct):
 
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_messages = msgspec.json.Decoder(list[_Message])
 _object = msgspec.json.Decoder(dict[str, Any])
-_anything = msgspec.json.Decoder()
 
 
 class OpenAIChat:
@@ -86,17 +88,38 @@ class OpenAIChat:
 
     def read(self, source: Source, options: ReadOptions) -> Iterator[Attempt | Unreadable]:
         """Yield one attempt per conversation."""
+        keys: tuple[str, ...] = ()
         for number, data in records.raw_records(source):
-            where = f"{source.label}:{number}"
             try:
-                fields: dict[str, Any] = dict(_fields.decode(data))
-                steps = _steps(fields.pop("messages", b""))
-                fields = {name: _anything.decode(raw) for name, raw in fields.items()}
+                try:
+                    messages, fields = _opened(data, keys)
+                except msgspec.ValidationError:
+                    keys = tuple(_fields.decode(data))
+                    messages, fields = _opened(data, keys)
+                steps = _steps(messages)
             except (msgspec.MsgspecError, UnicodeError, RecursionError, _Odd):
                 yield _odd_record(source, number, data=data, options=options)
                 continue
             place = Provenance(file=source.label, line=number, format="openai_chat")
-            yield _attempt(fields, steps=steps, options=options, place=place, where=where)
+            yield _attempt(fields, steps=steps, options=options, place=place)
+
+
+def _opened(data: bytes, keys: tuple[str, ...]) -> tuple[list[_Message], dict[str, Any]]:
+    """Decode a conversation that has exactly these keys, in one pass."""
+    values = msgspec.structs.astuple(_decoder(keys).decode(data))
+    fields = dict(zip(keys, values, strict=True))
+    messages = fields.pop("messages", None)
+    if not messages:
+        raise _Odd
+    return messages, fields
+
+
+@lru_cache(maxsize=64)
+def _decoder(keys: tuple[str, ...]) -> msgspec.json.Decoder[Any]:
+    names = {f"field_{n}": key for n, key in enumerate(keys)}
+    kinds = [(n, list[_Message] if key == "messages" else Any) for n, key in names.items()]
+    kind = msgspec.defstruct("_Record", kinds, rename=names, forbid_unknown_fields=True)
+    return msgspec.json.Decoder(kind)
 
 
 class _Odd(Exception):
@@ -117,7 +140,7 @@ def _odd_record(
         got = "none" if not messages else f"{len(messages) - len(steps)} that have none"
         return Unreadable(where, wanted, got, "Give the columns with --map if this is no chat log.")
     place = parts.provenance(source, number, format="openai_chat")
-    return _attempt(record, steps=steps, options=options, place=place, where=where)
+    return _attempt(record, steps=steps, options=options, place=place)
 
 
 def _attempt(
@@ -126,69 +149,74 @@ def _attempt(
     steps: tuple[Step, ...],
     options: ReadOptions,
     place: Provenance,
-    where: str,
 ) -> Attempt | Unreadable:
     metadata = fields.get("metadata")
-    if not isinstance(metadata, dict):
-        metadata = _NO_FIELDS
-    task = _identifier(fields, metadata, names=_TASK_FIELDS)
+    found = {**metadata, **fields} if isinstance(metadata, dict) else fields
+    used: list[str] = []
+    task = _identifier(found, _TASK_FIELDS, used=used)
     if task is None:
         prompt = parts.first_user_text(steps)
         if prompt is None:
+            where = f"{place.file}:{place.line}"
             return Unreadable(where, "a task id or a user message", "neither")
         task = parts.task_of_prompt(prompt)
-    ending = fields.get("finish_reason") or fields.get("ending")
+    policy = _identifier(found, _POLICY_FIELDS, used=used)
+    trial = _identifier(found, _TRIAL_FIELDS, used=used)
+    verdict = _verdict(found, options=options, used=used)
+    ending = parts.as_text(found.get("finish_reason")) or parts.as_text(found.get("ending"))
     return Attempt(
         task=task,
-        policy=_identifier(fields, metadata, names=_POLICY_FIELDS) or options.policy or "unknown",
-        trial=_identifier(fields, metadata, names=_TRIAL_FIELDS),
+        policy=policy or options.policy or "unknown",
+        trial=trial,
         steps=steps,
-        verdict=_verdict(fields, metadata, options=options),
-        ending=ending if isinstance(ending, str) else None,
+        verdict=verdict,
+        ending=ending,
         truncated=True if ending == "length" else None,
-        split=_split(fields, metadata),
+        split=parts.as_text(found.get("split")),
         provenance=place,
-        extra=fields,
+        extra={name: value for name, value in fields.items() if name not in used},
     )
 
 
-_NO_FIELDS: dict[str, Any] = {}
+def _steps(messages: list[_Message]) -> tuple[Step, ...]:
+    """Return the messages as steps; one loop without calls, because it runs once per message."""
+    steps: list[Step] = []
+    for message in messages:
+        role = _ROLES.get(message.role)
+        text = message.content or ""
+        if role is None:
+            raise _Odd
+        if role == "tool":
+            step = _tool_step(message, text)
+        elif message.tool_calls or message.reasoning_content or message.function_call:
+            step = Step(
+                role=role,
+                text=text,
+                calls=_calls(message),
+                reasoning=message.reasoning_content or "",
+                time=message.timestamp,
+            )
+        else:
+            step = Step(role=role, text=text, time=message.timestamp)
+        steps.append(step)
+    return tuple(steps)
 
 
-def _steps(data: msgspec.Raw | bytes) -> tuple[Step, ...]:
-    messages = _messages.decode(data)
-    if not messages:
-        raise _Odd
-    return tuple([_step(message) for message in messages])
-
-
-def _step(message: _Message) -> Step:
-    role = _ROLES.get(message.role)
-    if role is None:
-        raise _Odd
-    text = message.content or ""
-    if role == "tool":
-        error = parts.first_line(text) or "error" if message.is_error else None
-        return Step(
-            role=role,
-            text=text,
-            call_id=message.tool_call_id,
-            name=message.name,
-            error=error,
-            time=message.timestamp,
-        )
-    calls: tuple[ToolCall, ...] = ()
-    if message.tool_calls:
-        calls = tuple([_call(call.function, call.id) for call in message.tool_calls])
-    elif message.function_call is not None:
-        calls = (_call(message.function_call, None),)
+def _tool_step(message: _Message, text: str) -> Step:
     return Step(
-        role=role,
+        role="tool",
         text=text,
-        calls=calls,
-        reasoning=message.reasoning_content or "",
+        call_id=message.tool_call_id,
+        name=message.name,
+        error=(parts.first_line(text) or "error") if message.is_error else None,
         time=message.timestamp,
     )
+
+
+def _calls(message: _Message) -> tuple[ToolCall, ...]:
+    if message.tool_calls:
+        return tuple([_call(call.function, call.id) for call in message.tool_calls])
+    return (_call(message.function_call, None),) if message.function_call else ()
 
 
 def _call(function: _Function, call_id: str | None) -> ToolCall:
@@ -205,33 +233,43 @@ def _parsed(arguments: str) -> dict[str, Any] | str:
         return arguments
 
 
-def _identifier(
-    fields: dict[str, Any], metadata: dict[str, Any], *, names: tuple[str, ...]
-) -> str | None:
+def _identifier(found: dict[str, Any], names: tuple[str, ...], *, used: list[str]) -> str | None:
     for name in names:
-        for holder in (fields, metadata):
-            if name in holder:
-                found = parts.as_id(holder[name])
-                if found is not None and not (name == "id" and found.startswith(_COMPLETION_IDS)):
-                    return found
+        value = found.get(name)
+        if value is None:
+            continue
+        text = value if type(value) is str else parts.as_id(value)
+        if text and not (name == "id" and text.startswith(_COMPLETION_IDS)):
+            used.append(name)
+            return text
     return None
 
 
-def _split(fields: dict[str, Any], metadata: dict[str, Any]) -> str | None:
-    return parts.as_text(fields.get("split")) or parts.as_text(metadata.get("split"))
-
-
-def _verdict(fields: dict[str, Any], metadata: dict[str, Any], *, options: ReadOptions) -> Verdict:
-    found: dict[str, Any] = {}
-    for name in _OUTCOME_FIELDS:
-        if name in fields:
-            found[name] = fields[name]
-        elif name in metadata:
-            found[name] = metadata[name]
-    if not found:
+def _verdict(found: dict[str, Any], *, options: ReadOptions, used: list[str]) -> Verdict:
+    outcome = found.get("outcome")
+    success = _first(found, _SUCCESS_FIELDS, used=used)
+    reward = _first(found, _REWARD_FIELDS, used=used)
+    if outcome is not None:
+        used.append("outcome")
+    elif success is None and reward is None:
         return _NOTHING_SAID
-    success = next((found[n] for n in ("success", "is_correct", "correct") if n in found), None)
-    reward = next((found[n] for n in ("reward", "score") if n in found), None)
+    try:
+        return _judged(outcome, success, reward, options.threshold)
+    except TypeError:  # a list or an object, which judges nothing
+        return verdict_from_reward(math.nan)
+
+
+def _first(found: dict[str, Any], names: tuple[str, ...], *, used: list[str]) -> Any:
+    for name in names:
+        value = found.get(name)
+        if value is not None:
+            used.append(name)
+            return value
+    return None
+
+
+@lru_cache(maxsize=1024, typed=True)
+def _judged(outcome: Any, success: Any, reward: Any, threshold: float | None) -> Verdict:
     return verdict_from_columns(
-        outcome=found.get("outcome"), success=success, reward=reward, threshold=options.threshold
+        outcome=outcome, success=success, reward=reward, threshold=threshold
     )
