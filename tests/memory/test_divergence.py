@@ -147,6 +147,13 @@ def test_a_lost_run_has_a_fatal_step_and_a_timed_out_one_has_not() -> None:
     assert not is_lost(log[1])
 
 
+def test_an_environment_that_tells_facts_is_compared_on_actions() -> None:
+    step = Step(role="assistant", calls=(LOOK,), facts=("door is open",))
+    attempt = Attempt(task="t", steps=(step,), verdict=Verdict(outcome=PASS))
+    assert choose_level([attempt]) == "actions"
+    assert [deed.name for deed in deeds_of(attempt, "actions")] == ["get_order"]
+
+
 def test_a_missing_deed_has_no_step_in_the_failure() -> None:
     log = [attempt_of(outcome=FAIL), attempt_of(LOOK, pay("A"), outcome=PASS)]
     (pair,) = find_divergences(log).pairs

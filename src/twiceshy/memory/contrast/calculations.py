@@ -32,14 +32,14 @@ CUES = {
     "twice": r"\btwice\b|\bdouble",
     "times": r"\btimes\b|\btriple",
     "percent": r"%|\bpercent",
-    "fraction": r"\b[0-9]+/[0-9]+\b|\bthirds?\b|\bquarters?\b|\bfifths?\b",
+    "a fraction": r"\b[0-9]+/[0-9]+\b|\bthirds?\b|\bquarters?\b|\bfifths?\b",
     "average": r"\baverage\b",
-    "difference": r"\bdifference\b|\bhow (?:much|many) (?:\w+ )?(?:more|less|fewer)\b",
+    "how many more": r"\bdifference\b|\bhow (?:much|many) (?:\w+ )?(?:more|less|fewer)\b",
     "another": r"\banother\b|\badditional\b|\bextra\b",
     "dozen": r"\bdozen",
-    "spend": r"\bspen[dt]|\bcosts?\b|\bpa(?:y|id)\b",
-    "change": r"\bgives? away\b|\bgave\b|\blos[te]\b|\bsold\b|\bsells?\b|\beats?\b|\bate\b",
-    "time": r"\bminutes?\b|\bhours?\b|\bdays?\b|\bweeks?\b|\byears?\b",
+    "spend, cost or pay": r"\bspen[dt]|\bcosts?\b|\bpa(?:y|id)\b",
+    "sell, lose or give": r"\b(?:gives? away|gave|los[te])\b|\bsold\b|\bsells?\b|\b(?:eats?|ate)\b",
+    "hours or days": r"\bminutes?\b|\bhours?\b|\bdays?\b|\bweeks?\b|\byears?\b",
 }
 """Words in the question that may call for an operation, by the name the event carries."""
 

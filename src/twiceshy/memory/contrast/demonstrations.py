@@ -6,16 +6,14 @@ passivity, so it is taken last and flagged; so is one whose deeds a failing atte
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
-
-import msgspec
 
 from twiceshy.attempts.types import Attempt, Outcome
 from twiceshy.lessons import Evidence, Lesson
 from twiceshy.memory.contrast.deeds import Deed, Level, call_text, choose_level, deeds_of
+from twiceshy.memory.contrast.lessons import lesson_id, scope_of
 from twiceshy.memory.contrast.toolcalls_moves import read_moves
 
 MAX_STEPS = 20
@@ -65,11 +63,11 @@ def find_demonstrations(
     chosen = level if level is not None else choose_level(attempts)
     if chosen is None:
         return ()
+    scope = scope_of(attempts)
     found = [
-        lesson
+        _demonstration(task, sides, level=chosen, scope=scope)
         for task, sides in _by_task(attempts).items()
         if sides.passed
-        for lesson in [_demonstration(task, sides, chosen)]
     ]
     found.sort(key=lambda each: (len(each.flags), -each.evidence.n_informative_tasks))
     return tuple(found[:max_lessons])
@@ -90,26 +88,28 @@ def _by_task(attempts: Iterable[Attempt]) -> dict[str, _Sides]:
     return tasks
 
 
-def _demonstration(task: str, sides: _Sides, level: Level) -> Lesson:
+def _demonstration(task: str, sides: _Sides, *, level: Level, scope: Mapping[str, str]) -> Lesson:
     passed = [_candidate(each, level) for each in sides.passed]
     best = min(passed, key=lambda each: _rank(each, passed[:MAX_SIBLINGS]))
-    failed = [_candidate(each, level) for each in sides.failed]
-    same_failed = [each.attempt.id for each in failed if each.keys == best.keys]
-    same_passed = [each.attempt.id for each in passed if each.keys == best.keys]
-    varies = bool(failed) and len({each.keys for each in (*passed, *failed)}) > 1
-    evidence = Evidence(
-        attempts_for=(
-            best.attempt.id,
-            *(each for each in same_passed if each != best.attempt.id),
-        )[:MAX_IDS],
-        attempts_against=tuple(same_failed[:MAX_IDS]),
-        n_for=len(same_passed),
-        n_against=len(same_failed),
-        n_tasks=1,
-        n_informative_tasks=int(varies),
+    evidence = _evidence(best, passed, [_candidate(each, level) for each in sides.failed])
+    flags = _flags(best, passed, evidence.n_against > 0)
+    pattern = f"demonstration: {task}"
+    steps = best.steps[:MAX_STEPS]
+    done = "; ".join(steps) or "nothing"
+    return Lesson(
+        id=lesson_id("demonstration", pattern, scope),
+        kind="demonstration",
+        text=f"A passing attempt at this task made {len(best.steps)} {_DONE[level]}: {done}",
+        pattern=pattern,
+        vocabulary=_VOCABULARIES[level],
+        family="demonstration",
+        trigger="at this task or one like it",
+        scope=dict(scope),
+        evidence=evidence,
+        steps=steps,
+        flags=flags,
+        parents=(best.attempt.id,),
     )
-    flags = _flags(best, passed, bool(same_failed))
-    return _lesson(task, best, level, evidence=evidence, flags=flags)
 
 
 def _candidate(attempt: Attempt, level: Level) -> _Candidate:
@@ -152,25 +152,20 @@ def _flags(best: _Candidate, passed: Sequence[_Candidate], shared: bool) -> tupl
     return tuple(text for text, holds in flags.items() if holds)
 
 
-def _lesson(
-    task: str, best: _Candidate, level: Level, *, evidence: Evidence, flags: tuple[str, ...]
-) -> Lesson:
-    scope = {"format": best.attempt.provenance.format, "policy": best.attempt.policy}
-    pattern = f"demonstration: {task}"
-    steps = best.steps[:MAX_STEPS]
-    identity = msgspec.json.encode(["demonstration", pattern, scope])
-    done = "; ".join(steps) or "nothing"
-    return Lesson(
-        id=hashlib.sha256(identity).hexdigest()[:16],
-        kind="demonstration",
-        text=f"A passing attempt at this task made {len(best.steps)} {_DONE[level]}: {done}",
-        pattern=pattern,
-        vocabulary=_VOCABULARIES[level],
-        family="demonstration",
-        trigger="at this task or one like it",
-        scope=scope,
-        evidence=evidence,
-        steps=steps,
-        flags=flags,
-        parents=(best.attempt.id,),
+def _evidence(
+    best: _Candidate, passed: Sequence[_Candidate], failed: Sequence[_Candidate]
+) -> Evidence:
+    same_failed = [each.attempt.id for each in failed if each.keys == best.keys]
+    same_passed = [each.attempt.id for each in passed if each.keys == best.keys]
+    varies = bool(failed) and len({each.keys for each in (*passed, *failed)}) > 1
+    return Evidence(
+        attempts_for=(
+            best.attempt.id,
+            *(each for each in same_passed if each != best.attempt.id),
+        )[:MAX_IDS],
+        attempts_against=tuple(same_failed[:MAX_IDS]),
+        n_for=len(same_passed),
+        n_against=len(same_failed),
+        n_tasks=1,
+        n_informative_tasks=int(varies),
     )

@@ -9,13 +9,13 @@ from typing import Any
 from twiceshy.attempts.types import Attempt, Step
 from twiceshy.memory.contrast.toolcalls_moves import Move
 
-MAX_TEXT = 50_000
+MAX_TEXT = 20_000
 """Characters of one message that are searched."""
 
 _CODE = re.compile(r"(?=[^\s]*[0-9])[^\s]{4,40}")
 _DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
-_NOISE = re.compile(r"[^a-z0-9]+")
+_NOISE = bytes(i for i in range(128) if not chr(i).isalnum())
 
 
 def unseen_arguments(attempt: Attempt, moves: Sequence[Move]) -> Iterator[tuple[Move, str]]:
@@ -39,18 +39,23 @@ def unseen_arguments(attempt: Attempt, moves: Sequence[Move]) -> Iterator[tuple[
 class _Seen:
     def __init__(self, prompt: str) -> None:
         self._plain: list[str] = [prompt.lower()]
-        self._bare: list[str] = [_NOISE.sub("", prompt.lower())]
+        self._bare: list[bytes] = [_bare(prompt.lower())]
 
     def add(self, step: Step) -> None:
         text = step.text[:MAX_TEXT].lower()
         self._plain.append(text)
-        self._bare.append(_NOISE.sub("", text))
+        self._bare.append(_bare(text))
 
     def contains(self, value: str) -> bool:
-        bare = _NOISE.sub("", value.lower())
+        bare = _bare(value.lower())
         if any(bare in text for text in self._bare):
             return True
         return any(re.search(form, text) for form in _date_forms(value) for text in self._plain)
+
+
+def _bare(text: str) -> bytes:
+    """Return ASCII letters and digits only, so that "HAT 069" and "HAT-069" are the same."""
+    return text.encode("ascii", "ignore").translate(None, _NOISE)
 
 
 def _date_forms(value: str) -> list[str]:
