@@ -16,7 +16,9 @@ console = Console(soft_wrap=False, highlight=False)
 notes = Console(stderr=True, highlight=False)
 
 _MARK = {"info": "note", "warning": "warning", "alarm": "ALARM"}
-_MAX_ROWS = 30
+_MAX_ROWS = 12
+_MAX_CELL = 60
+_UNDEFINED = "–"
 
 
 def show(report: Report, *, as_json: bool, details: Path | None = None) -> None:
@@ -58,11 +60,20 @@ def print_report(report: Report) -> None:
     for sentence in report.summary:
         console.print(sentence, markup=False)
     for table in report.tables:
-        console.print(_rich_table(table))
-        if table.note:
-            console.print(table.note, style="dim", markup=False)
+        _print_table(table)
     for alarm in report.alarms:
         _print_alarm(alarm)
+
+
+def _print_table(table: Table) -> None:
+    if not table.rows:
+        return
+    console.print()
+    console.print(_rich_table(table))
+    undefined = any(cell is None for row in table.rows for cell in row)
+    note = f"{table.note} {_UNDEFINED} is undefined." if undefined else table.note
+    if note:
+        console.print(note.strip(), style="dim", markup=False)
 
 
 def _print_alarm(alarm: Alarm) -> None:
@@ -72,16 +83,39 @@ def _print_alarm(alarm: Alarm) -> None:
 
 def _rich_table(table: Table) -> RichTable:
     rich_table = RichTable(title=table.title, title_justify="left", title_style="bold", box=None)
-    numeric = [_is_numeric(table, column) for column in range(len(table.columns))]
-    for name, is_number in zip(table.columns, numeric, strict=True):
-        rich_table.add_column(name, justify="right" if is_number else "left", overflow="fold")
-    for row in table.rows[:_MAX_ROWS]:
-        rich_table.add_row(*(_plain(cell) for cell in row))
+    shown = [[_plain(cell) for cell in row] for row in table.rows[:_MAX_ROWS]]
+    widths = [
+        max(len(name), *(len(row[column]) for row in shown))
+        for column, name in enumerate(table.columns)
+    ]
+    for column, width in enumerate(_fitted(widths, console.width - 2 * len(widths))):
+        rich_table.add_column(
+            table.columns[column],
+            justify="right" if _is_numeric(table, column) else "left",
+            width=width,
+            no_wrap=True,
+            overflow="ellipsis",
+        )
+    for row in shown:
+        rich_table.add_row(*row)
     left = len(table.rows) - _MAX_ROWS
     if left > 0:
-        rich_table.caption = f"... and {left} more rows (--json or the report has them all)"
+        rich_table.caption = f"and {left} more rows"
         rich_table.caption_justify = "left"
     return rich_table
+
+
+def _fitted(widths: list[int], room: int) -> list[int]:
+    """Return the widths with the widest column cut until all fit.
+
+    Example:
+        >>> _fitted([4, 30, 20], 40)
+        [4, 18, 18]
+    """
+    widths = list(widths)
+    while sum(widths) > room and max(widths) > 1:
+        widths[widths.index(max(widths))] -= 1
+    return widths
 
 
 def _is_numeric(table: Table, column: int) -> bool:
@@ -90,16 +124,17 @@ def _is_numeric(table: Table, column: int) -> bool:
 
 
 def _plain(cell: str | int | float | bool | None) -> str:
-    r"""Return one cell as text, with rich's markup characters made inert.
+    r"""Return one cell as text of one line, with rich's markup characters made inert.
 
     Example:
         >>> _plain(None), _plain(0.25), _plain("[bold]")
-        ('undefined', '0.250', '\\[bold]')
+        ('–', '0.250', '\\[bold]')
     """
     from rich.markup import escape
 
     if cell is None:
-        return "undefined"
+        return _UNDEFINED
     if isinstance(cell, float):
         return f"{cell:.3f}"
-    return escape(str(cell))
+    text = " ".join(str(cell).split())
+    return escape(text if len(text) <= _MAX_CELL else text[: _MAX_CELL - 1] + "…")
