@@ -1,1 +1,1 @@
-"""To be written."""
+"""Lessons kept outside the weights: mined from contrast, with their evidence."""

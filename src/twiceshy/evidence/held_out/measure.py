@@ -82,13 +82,13 @@ class Ruler:
     def _overall(
         self, scores: NDArray[np.float64], labels: NDArray[np.bool_], *, n_draws: int
     ) -> Auc:
-        n_tasks = int(self._task.max()) + 1
+        n_tasks = int(self._task.max(initial=-1)) + 1
         once = np.ones((1, n_tasks))
         weights = np.concatenate((once, task_draws(n_tasks, n_draws=n_draws, seed=self._seed)))
         weights = weights[:, self._task]
         concordant, total, n_pairs = np.zeros(n_draws + 1), np.zeros(n_draws + 1), 0
         for split, fold in enumerate(self._fold):
-            for left_out in range(int(fold.max()) + 1):
+            for left_out in range(int(fold.max(initial=-1)) + 1):
                 rows = np.flatnonzero(fold == left_out)
                 found = weighted_auc(
                     scores[split, rows], failed=labels[rows], weights=weights[:, rows]

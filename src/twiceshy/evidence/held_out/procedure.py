@@ -25,8 +25,8 @@ from twiceshy.evidence.held_out.verdict import NeededTasks, needed_tasks, verdic
 from twiceshy.evidence.stats.ranking import Auc
 from twiceshy.evidence.tables import EventTable
 
-_SMALL = 500
-"""Attempts below which splits are cheap and their luck large, so many are made."""
+_SPLITS_BY_CELLS = ((100_000, 10), (700_000, 5))
+"""Attempts times events up to which so many splits are made; beyond, two."""
 
 
 class NullRank(NamedTuple):
@@ -143,7 +143,7 @@ def prove(
         table: Events of scored attempts.
         miners: Arms by name; the first is the one the verdict is about. At least one.
         folds: Parts the tasks are dealt into; fewer when there are fewer tasks.
-        n_splits: Times the dealing is repeated; None takes 10 below 500 attempts, else 5.
+        n_splits: Times the dealing is repeated; None takes 10, 5 or 2 by the size of the table.
         n_null: Runs on shuffled labels; at least 100 for a p-value worth printing.
         seed: Seed of folds, shuffles and bootstrap.
         scores: More scores that need no label, each of shape (n_attempts,), higher for failure.
@@ -157,7 +157,7 @@ def prove(
         BadInput: When no miner is given, `folds` is below 2, or a score has the wrong shape.
     """
     _check(table, miners, folds=folds, scores=scores or {})
-    n_splits = n_splits or (10 if table.failed.size < _SMALL else 5)
+    n_splits = n_splits or _usual_splits(table)
     n_folds = max(1, min(folds, np.unique(table.task).size))
     fold = folds_by_task(table.task, n_folds=n_folds, n_splits=n_splits, seed=seed)
     setting = _Setting(table, miners, fold, Ruler(table, fold=fold, seed=seed), seed)
@@ -209,6 +209,10 @@ def _check(
                 got=str(values.shape),
                 where=f"scores[{name!r}]",
             )
+
+
+def _usual_splits(table: EventTable) -> int:
+    return next((n for cells, n in _SPLITS_BY_CELLS if table.present.size <= cells), 2)
 
 
 def _silent(done: int, total: int, /) -> None:

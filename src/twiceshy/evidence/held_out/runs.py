@@ -73,7 +73,7 @@ def mine_and_score(
 ) -> dict[str, Run]:
     """Mine every training set under the given labels and score its held-out tasks."""
     n_splits, n_attempts = fold.shape
-    n_folds, n_events = int(fold.max()) + 1, table.present.shape[1]
+    n_folds, n_events = int(fold.max(initial=0)) + 1, table.present.shape[1]
     runs = {
         name: Run(np.zeros((n_splits, n_attempts)), np.zeros((n_splits, n_folds, n_events)))
         for name in miners

@@ -88,8 +88,12 @@ def verdict(
             f"Nothing can be tested: {n_mixed} tasks have both a success and a failure, and no"
             " held-out pair can be compared (n = 0).",
         )
-    decided = n_mixed >= MIXED_TO_CLAIM and _passes(primary)
-    first = _supported(primary) if decided else _undecided(primary, n_mixed, needed)
+    if n_mixed >= MIXED_TO_CLAIM and primary.null is None:
+        first: tuple[str, ...] = (_untested(primary),)
+    elif n_mixed >= MIXED_TO_CLAIM and _passes(primary):
+        first = _supported(primary)
+    else:
+        first = _undecided(primary, n_mixed, needed)
     return (*first, *_beside(primary, baselines))
 
 
@@ -99,6 +103,13 @@ def _passes(arm: Arm) -> bool:
         return False
     level = max(0.05, 1 / (1 + arm.null.n))
     return low is not None and low > 0.5 and arm.null.p_value <= level
+
+
+def _untested(arm: Arm) -> str:
+    return (
+        f"No verdict without runs on shuffled labels: within-task AUC {_area(arm.held_out.within)}"
+        " on unseen tasks."
+    )
 
 
 def _supported(arm: Arm) -> tuple[str, ...]:
@@ -121,11 +132,17 @@ def _undecided(arm: Arm, n_mixed: int, needed: Sequence[NeededTasks]) -> tuple[s
     )
     return (
         f"{opening}: within-task AUC {_area(arm.held_out.within)} on unseen tasks{_null(arm)}."
-        f" Nothing was selected in {arm.share_empty:.0%} of the training sets.",
+        + _nothing_selected(arm),
         "Mixed tasks of this kind that it takes to find one pattern, seen in 4 of 10 attempts, 4"
         f" times out of 5 in a search this wide: {told or 'more than could be tried'}; nothing is"
         f" claimed below {MIXED_TO_CLAIM}.",
     )
+
+
+def _nothing_selected(arm: Arm) -> str:
+    if arm.share_empty < 0.005:
+        return ""
+    return f" Nothing was selected in {arm.share_empty:.0%} of the training sets."
 
 
 def _beside(arm: Arm, baselines: Sequence[Baseline]) -> tuple[str, ...]:

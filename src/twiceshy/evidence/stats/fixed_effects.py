@@ -41,12 +41,12 @@ class WithinEffects(NamedTuple):
     """Attempts in mixed tasks, which are the ones used."""
 
     def interval(self, confidence: float = 0.95) -> Interval:
-        """Return the task-clustered interval at the given confidence."""
+        """Return the task-clustered interval; undefined where the error is zero."""
         from scipy.special import stdtrit
 
         freedom = np.maximum(self.n_informative - 1, 1).astype(np.float64)
         reach = stdtrit(freedom, 0.5 + confidence / 2.0) * self.standard_error
-        reach = np.where(self.n_informative >= 2, reach, np.nan)
+        reach = np.where((self.n_informative >= 2) & (self.standard_error > 0), reach, np.nan)
         return Interval(self.effect - reach, self.effect + reach)
 
 

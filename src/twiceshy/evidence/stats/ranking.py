@@ -202,6 +202,8 @@ def auc_over_pairs(
 
 def task_draws(n_tasks: int, *, n_draws: int, seed: int) -> NDArray[np.float64]:
     """How often each task is drawn, shape (n_draws, n_tasks): bootstrap weights over tasks."""
+    if n_tasks == 0:
+        return np.zeros((n_draws, 0))
     rng = np.random.default_rng([seed, n_tasks])
     even = np.full(n_tasks, 1.0 / n_tasks)
     return rng.multinomial(n_tasks, even, size=n_draws).astype(np.float64)

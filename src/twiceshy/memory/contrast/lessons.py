@@ -1,8 +1,8 @@
 """From mined patterns to lessons: a sentence from a template, with what speaks for and against it.
 
 A pattern that goes with failure becomes an `avoid`, told as "do Y, instead of X"; one that goes
-with success becomes a `strategy`. The sentence is built from the vocabulary's words and from names of
-tools only: text of tools, users and web pages stays in the contrast pair, as data.
+with success becomes a `strategy`. The sentence is built from the vocabulary's words and from names
+of tools only: text of tools, users and web pages stays in the contrast pair, as data.
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ class Pattern(NamedTuple):
     signs_differ: bool
     """Pooled and within-task effect point in opposite directions."""
     clearly_reversed: bool
-    """They do, and neither interval contains zero."""
+    """They do, the event was testable, and neither interval contains zero."""
     level: EvidenceLevel
 
 
@@ -319,7 +319,10 @@ def _pattern(
         log_odds_ratio=None if found.exact is None else number(found.exact.log_odds_ratio[column]),
         shrunk=float(found.fit.shrunk[column]),
         signs_differ=differ,
-        clearly_reversed=differ and excludes_zero(over_all) and excludes_zero(inside),
+        clearly_reversed=differ
+        and inside.p_value is not None
+        and excludes_zero(over_all)
+        and excludes_zero(inside),
         level=level,
     )
 

@@ -1,0 +1,251 @@
+"""`learn` and `prove_lessons`: from attempts to lessons with evidence, and to a test of the mining.
+
+Both are pure functions of the attempts and the seed; neither writes to a bank or a file (but for
+the checkpoint that `prove_lessons` is given).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twiceshy.attempts.types import Attempt
+from twiceshy.evidence.held_out import HeldOut, Miner, prove
+from twiceshy.evidence.report import Report
+from twiceshy.evidence.tables import EventTable
+from twiceshy.lessons import EvidenceLevel, Lesson
+from twiceshy.memory.contrast.arms import NAIVE, arms
+from twiceshy.memory.contrast.conditions import Conditions
+from twiceshy.memory.contrast.demonstrations import find_demonstrations
+from twiceshy.memory.contrast.divergence import DivergenceStudy, find_divergences
+from twiceshy.memory.contrast.learning_report import Account, learn_report, prove_report
+from twiceshy.memory.contrast.lessons import Source, pattern_lessons
+from twiceshy.memory.contrast.mining import Mined, mine
+from twiceshy.memory.contrast.pooled import PooledMining, mine_pooled
+from twiceshy.memory.contrast.recoveries import find_recoveries
+from twiceshy.memory.contrast.table import build_table
+from twiceshy.memory.contrast.vocabulary import Vocabulary, choose_vocabulary
+
+_ORDER = [
+    EvidenceLevel.SUPPORTED_IN_TRIAL,
+    EvidenceLevel.SUPPORTED_WITHIN_TASK,
+    EvidenceLevel.SUGGESTED,
+    EvidenceLevel.DESCRIBED,
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What a set of attempts taught; nothing has been stored."""
+
+    lessons: tuple[Lesson, ...]
+    """By evidence level, then as strong as they are within tasks; all are candidates."""
+    report: Report
+    table: EventTable
+    mined: Mined
+    pooled: PooledMining
+    divergence: DivergenceStudy
+
+
+def learn(
+    attempts: Sequence[Attempt],
+    *,
+    vocabulary: Vocabulary | None = None,
+    alpha: float = 0.05,
+    max_demonstrations: int | None = 50,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Learned:
+    """Mine attempts for what separates failures from successes of the same task.
+
+    Args:
+        attempts: Any attempts; broken and unscored ones are left out and counted.
+        vocabulary: How to turn attempts into events; None picks the built-in one that fits.
+        alpha: False discovery rate of the claims, in (0, 1).
+        max_demonstrations: How many concrete successes to return; None for one a task.
+        seed: Seed of the folds that give held-out effects and selection frequencies.
+        progress: Called with (steps done, steps in all).
+
+    Raises:
+        BadInput: When `alpha` is outside (0, 1).
+    """
+    tick = progress or _silent
+    prepared = _prepare(attempts, vocabulary=vocabulary, alpha=alpha)
+    tick(1, 3)
+    held_out = _prove(prepared, alpha=alpha, n_null=0, n_draws=0, seed=seed)
+    tick(2, 3)
+    lessons = _lessons(prepared, held_out, max_demonstrations=max_demonstrations)
+    tick(3, 3)
+    return Learned(
+        lessons=lessons,
+        report=learn_report(prepared.account, lessons, seed=seed),
+        table=prepared.account.table,
+        mined=prepared.account.mined,
+        pooled=prepared.account.pooled,
+        divergence=prepared.account.study,
+    )
+
+
+def prove_lessons(
+    attempts: Sequence[Attempt],
+    *,
+    vocabulary: Vocabulary | None = None,
+    alpha: float = 0.05,
+    folds: int = 5,
+    n_splits: int | None = None,
+    n_null: int = 100,
+    seed: int = 0,
+    checkpoint: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Report:
+    """Test on unseen tasks whether what is mined from attempts ranks failures above successes.
+
+    Args:
+        attempts: Any attempts; broken and unscored ones are left out and counted.
+        vocabulary: How to turn attempts into events; None picks the built-in one that fits.
+        alpha: False discovery rate of selection, in (0, 1).
+        folds: Parts the tasks are dealt into.
+        n_splits: Times the dealing is repeated; None chooses by the number of attempts.
+        n_null: Runs of the whole procedure on shuffled labels; at least 100 for a verdict.
+        seed: Seed of everything random.
+        checkpoint: File that keeps finished shuffled runs, to go on after an interrupt.
+        progress: Called with (steps done, steps in all).
+
+    Raises:
+        BadInput: When `alpha` is outside (0, 1) or `folds` is below 2.
+    """
+    prepared = _prepare(attempts, vocabulary=vocabulary, alpha=alpha)
+    held_out = _prove(
+        prepared,
+        alpha=alpha,
+        folds=folds,
+        n_splits=n_splits,
+        n_null=n_null,
+        seed=seed,
+        checkpoint=checkpoint,
+        progress=progress,
+    )
+    lessons = _lessons(prepared, held_out, max_demonstrations=0)
+    return prove_report(prepared.account, held_out, lessons)
+
+
+def _silent(done: int, total: int, /) -> None:
+    del done, total
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    attempts: Sequence[Attempt]
+    scored: tuple[Attempt, ...]
+    vocabulary: Vocabulary | None
+    account: Account
+
+
+def _prepare(
+    attempts: Sequence[Attempt], *, vocabulary: Vocabulary | None, alpha: float
+) -> _Prepared:
+    scored = tuple(each for each in attempts if each.outcome.is_scored)
+    chosen = vocabulary if vocabulary is not None else choose_vocabulary(scored)
+    table = build_table(scored, vocabulary=chosen)
+    mined = mine(table, alpha=alpha)
+    account = Account(
+        attempts=attempts,
+        vocabulary=None if chosen is None else chosen.name,
+        table=table,
+        mined=mined,
+        pooled=mine_pooled(table, mined),
+        study=find_divergences(attempts),
+    )
+    return _Prepared(attempts, scored, chosen, account)
+
+
+def _prove(
+    prepared: _Prepared,
+    *,
+    alpha: float,
+    n_null: int,
+    seed: int,
+    folds: int = 5,
+    n_splits: int | None = None,
+    n_draws: int = 1000,
+    checkpoint: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> HeldOut:
+    table = prepared.account.table
+    return prove(
+        table,
+        _miners(prepared, alpha=alpha),
+        folds=folds,
+        n_splits=n_splits,
+        n_null=n_null,
+        seed=seed,
+        scores=label_free_scores(prepared.scored),
+        naive=NAIVE,
+        configuration=f"{prepared.account.vocabulary}|{alpha}|{prepared.account.mined.method}",
+        n_draws=n_draws,
+        checkpoint=checkpoint,
+        progress=progress,
+    )
+
+
+def _miners(prepared: _Prepared, *, alpha: float) -> Mapping[str, Miner]:
+    """Return the arms; where the log tells the fatal step, the miner that uses it comes first."""
+    within = arms(prepared.account.table, alpha=alpha)
+    if not isinstance(prepared.vocabulary, Conditions):
+        return within
+    from twiceshy.memory.contrast.conditions_held_out import TerminalMiner
+
+    return {"fatal_step": TerminalMiner(prepared.scored, prepared.account.table), **within}
+
+
+def label_free_scores(attempts: Sequence[Attempt]) -> dict[str, NDArray[np.float64]]:
+    """Return counts that need no label, each of shape (n_attempts,); constant ones are left out.
+
+    Args:
+        attempts: The attempts of the table's rows, in order.
+    """
+    counts = {
+        "message_count": [len(each.steps) for each in attempts],
+        "call_count": [sum(len(step.calls) for step in each.steps) for each in attempts],
+        "error_count": [sum(step.error is not None for step in each.steps) for each in attempts],
+        "text_length": [
+            sum(len(step.text) for step in each.steps if step.role == "assistant")
+            for each in attempts
+        ],
+    }
+    return {
+        name: np.array(values, dtype=np.float64)
+        for name, values in counts.items()
+        if len(set(values)) > 1
+    }
+
+
+def _lessons(
+    prepared: _Prepared, held_out: HeldOut, *, max_demonstrations: int | None
+) -> tuple[Lesson, ...]:
+    if prepared.vocabulary is None:
+        return ()
+    if isinstance(prepared.vocabulary, Conditions):
+        from twiceshy.memory.contrast.conditions_lessons import mine_conditions
+
+        found = mine_conditions(prepared.scored, max_demonstrations=max_demonstrations)
+        return _ranked((*found.avoid, *found.strategies), found.demonstrations)
+    source = Source(
+        attempts=prepared.scored,
+        table=prepared.account.table,
+        mined=prepared.account.mined,
+        vocabulary=prepared.vocabulary,
+        study=prepared.account.study,
+        claims=held_out.main,
+    )
+    mined = (*pattern_lessons(source), *find_recoveries(prepared.scored))
+    return _ranked(mined, find_demonstrations(prepared.scored, max_lessons=max_demonstrations))
+
+
+def _ranked(mined: Sequence[Lesson], demonstrations: Sequence[Lesson]) -> tuple[Lesson, ...]:
+    """Order by evidence level, otherwise as given (strongest first); demonstrations last."""
+    return (*sorted(mined, key=lambda each: _ORDER.index(each.level)), *demonstrations)
