@@ -239,6 +239,15 @@ def test_order_never_matters_to_a_groups_numbers(outcomes: list[Outcome], seed: 
         assert one[key] == two[key]
 
 
+def test_one_attempt_by_each_of_two_policies_is_a_contrast_across_policies() -> None:
+    tried = [attempt("t", S, policy="m"), attempt("t", F, policy="n"), attempt("u", F)]
+    numbers = triage(tried).report.numbers
+    assert numbers["groups"]["single"] == 3
+    assert numbers["groups"]["mixed"] == 0
+    assert numbers["tasks_across_policies"]["mixed"] == 1
+    assert numbers["dead"] == {}
+
+
 # --- luck --------------------------------------------------------------------------------------
 
 

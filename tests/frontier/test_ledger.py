@@ -225,23 +225,23 @@ def test_other_settings_than_the_files_are_refused(tmp_path: Path) -> None:
         SolveRateLedger(tmp_path / "x.db", decay=2)
 
 
-def test_two_writers_lose_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "l.db"
-
-    def write() -> None:
+def test_writers_that_start_together_lose_nothing(tmp_path: Path) -> None:
+    def write(path: Path) -> None:
         with SolveRateLedger(path) as ledger:
-            for _ in range(20):
+            for _ in range(4):
                 ledger.update(tallies(("t", 1, 1)))
 
-    threads = [threading.Thread(target=write) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    with SolveRateLedger(path) as ledger:
-        found = ledger.get("t")
-    assert found is not None
-    assert found.visits == 60
+    for turn in range(10):
+        path = tmp_path / f"{turn}.db"
+        threads = [threading.Thread(target=write, args=(path,)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        with SolveRateLedger(path) as ledger:
+            found = ledger.get("t")
+        assert found is not None
+        assert found.visits == 16
 
 
 def test_a_batch_is_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -1,16 +1,17 @@
 """Which failures teach: group states, solve rates, luck, value, dead groups, alarms, triage.
 
-    from twiceshy.frontier import write_triage
-    from twiceshy.frontier.triage import triage
+    from twiceshy.frontier import triage, write_triage
 
-Names load on first use, so importing this costs nothing. `triage` itself is imported from its
-module, which has the same name.
+Names load on first use, all but `triage`: its module has the same name, and only a name bound here
+is sure to be the function. It needs numpy, and no scipy or DuckDB before it is called.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from twiceshy.frontier.triage import triage as triage
 
 if TYPE_CHECKING:
     from twiceshy.frontier.advice import Advice as Advice
@@ -71,7 +72,7 @@ _HOME = {
     "write_triage": "write",
 }
 
-__all__ = sorted(_HOME)  # pyrefly: ignore
+__all__ = sorted([*_HOME, "triage"])  # pyrefly: ignore
 
 
 def __getattr__(name: str) -> Any:

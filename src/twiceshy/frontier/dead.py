@@ -17,6 +17,8 @@ HALF = 0.5
 """Share of the group that must be broken or truncated to name the group after it. Ours."""
 COLLAPSE_SHARE = 0.75
 """Modal share of one wrong mode from which a group counts as collapsed. Ours."""
+MIN_FAILURES = 2
+"""Recorded failures from which a group without a success counts as all-wrong."""
 MIN_MODES = 2
 """Failures of known mode that are needed to speak of collapse or cliff. Ours."""
 
@@ -61,7 +63,7 @@ class DeadGroup(NamedTuple):
 def classify_dead(
     group: Sequence[AttemptFacts], *, tools: bool, passed_modes: Collection[str] = ()
 ) -> DeadGroup | None:
-    """Return why a group without a success has none; None when the log records no failure in it.
+    """Return why an all-wrong group is one; None when the group is not all-wrong as recorded.
 
     The first rule that holds decides:
 
@@ -82,7 +84,7 @@ def classify_dead(
     """
     outcomes = Counter(fact.outcome for fact in group)
     recorded_failures = [fact for fact in group if fact.recorded is Outcome.FAILURE]
-    if outcomes[Outcome.SUCCESS] or not recorded_failures:
+    if outcomes[Outcome.SUCCESS] or len(recorded_failures) < MIN_FAILURES:
         return None
     failures = [fact for fact in recorded_failures if fact.outcome is Outcome.FAILURE]
     modes = [mode for fact in failures if (mode := mode_of(fact, tools=tools)) is not None]

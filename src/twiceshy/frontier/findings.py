@@ -15,7 +15,7 @@ from twiceshy.frontier.advice import ADVICE, budget_sentence, contrast_by_state
 from twiceshy.frontier.alarms import Check
 from twiceshy.frontier.dead import DeadGroup
 from twiceshy.frontier.facts import AttemptFacts, uses_tools
-from twiceshy.frontier.groups import STATES, count_states
+from twiceshy.frontier.groups import STATES, across_policies, count_states
 from twiceshy.frontier.sheets import GroupSheet, Settings, defined
 from twiceshy.frontier.undeserved import UndeservedRate
 
@@ -29,6 +29,11 @@ LUCKY = 0.5
 SIGNIFICANT = 0.05
 
 _LABELS = (("all_wrong", "all-wrong"), ("all_right", "all-right"), ("mixed", "mixed"))
+_ODD_LABELS = (
+    ("single", "with one scored attempt"),
+    ("broken", "all broken"),
+    ("unscored", "not scored"),
+)
 
 
 def report(
@@ -89,6 +94,7 @@ def _counts(sheet: GroupSheet) -> dict[str, Any]:
         "n_groups": len(t),
         "groups_as_recorded": count_states(sheet.state_as_recorded),
         "groups": count_states(sheet.state),
+        "tasks_across_policies": across_policies(t),
     }
 
 
@@ -235,16 +241,19 @@ def _nothing_scored(numbers: dict[str, Any]) -> tuple[str, ...]:
 
 def _states_sentence(numbers: dict[str, Any]) -> str:
     def told(states: dict[str, int]) -> str:
-        return ", ".join(f"{states[key]} {label}" for key, label in _LABELS)
+        odd = [pair for pair in _ODD_LABELS if states[pair[0]]]
+        return ", ".join(f"{states[key]} {label}" for key, label in (*_LABELS, *odd))
 
     text = f"Groups as recorded: {told(numbers['groups_as_recorded'])}"
-    if not numbers["n_broken"]:
+    if numbers["n_broken"]:
+        aside = f"after {numbers['n_broken']} broken attempts are set aside"
+        text += f"; {aside}: {told(numbers['groups'])}"
+    if numbers["n_policies"] == 1:
         return text + "."
-    single = numbers["groups"]["single"]
-    rest = f", {single} with a single attempt" if single else ""
+    mixed = numbers["tasks_across_policies"]["mixed"]
     return (
-        f"{text}; after {numbers['n_broken']} broken attempts are set aside:"
-        f" {told(numbers['groups'])}{rest}."
+        f"{text}. Pooled over {numbers['n_policies']} policies, {mixed} of {numbers['n_tasks']}"
+        " tasks are mixed; such a contrast is partly one between policies."
     )
 
 
@@ -262,8 +271,8 @@ def _luck_sentence(numbers: dict[str, Any], *, by_task: bool) -> str:
         f" {lucky['n_judged']} successes are more likely luck than not"
         f" ({lucky['expected']:.1f} expected to be)."
     )
-    if by_task:
-        return text
+    if by_task or lucky["n_did_nothing"] is None:
+        return text if by_task else f"{text} One p0 is an average over tasks."
     nothing, log = lucky["n_did_nothing"], numbers["p0_from_log"]
     here = [] if log["value"] is None or numbers["p0_source"] == log["source"] else [log["source"]]
     here += [f"{nothing} of {lucky['n_judged']} successes changed nothing"] if nothing else []

@@ -132,6 +132,19 @@ def count_states(codes: IntArray) -> dict[str, int]:
     return {state.value: int(count) for state, count in zip(STATES, counts, strict=True)}
 
 
+def across_policies(tallies: Tallies) -> dict[str, int]:
+    """Return how many tasks are in each state when all policies' attempts at them are pooled.
+
+    Where each policy tried a task once, no group is mixed, yet tasks may be: a contrast between
+    policies, which has to be adjusted for the policy.
+    """
+    code: dict[str, int] = {}
+    tasks = np.array([code.setdefault(t, len(code)) for t in tallies.task.tolist()], dtype=np.int64)
+    columns = (tallies.n_success, tallies.n_failure, tallies.n_broken)
+    right, wrong, broken = (np.bincount(tasks, weights=c, minlength=len(code)) for c in columns)
+    return count_states(group_states(right, wrong, n_broken=broken))
+
+
 def tally_attempts(attempts: Iterable[Attempt]) -> Tallies:
     """Return the counts of each (task, policy), in order of first appearance.
 

@@ -8,6 +8,7 @@ visit stays in an append-only table.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
@@ -34,6 +35,9 @@ DEFAULT_BAND = (0.2, 0.8)
 """Of the bands in use (lower edge 0.125 to 0.3, upper 0.625 to 0.9), RLAnything's."""
 MIN_IN_BAND = 0.2
 """Below this chance of lying in the band a task leaves the live set. Ours."""
+
+TIMEOUT_SECONDS = 30.0
+"""How long to wait for another process that writes."""
 
 MIGRATIONS: tuple[str, ...] = (
     """
@@ -225,7 +229,9 @@ class SolveRateLedger:
         self.path = Path(path)
         given = _settings(decay=decay, prior=prior, jump=jump)
         with _as_bad_input(self.path):
-            self._connection = sqlite3.connect(self.path, timeout=30, isolation_level=None)
+            self._connection = sqlite3.connect(
+                self.path, timeout=TIMEOUT_SECONDS, isolation_level=None
+            )
         try:
             with _as_bad_input(self.path):
                 _migrate(self._connection, str(self.path))
@@ -376,9 +382,11 @@ def _settings(
 
 
 def _migrate(connection: sqlite3.Connection, where: str) -> None:
+    connection.execute("BEGIN")  # one snapshot: another process may be creating the file right now
     mark = connection.execute("PRAGMA application_id").fetchone()[0]
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     done = connection.execute("PRAGMA user_version").fetchone()[0]
+    connection.execute("COMMIT")
     if mark != APPLICATION_ID and (tables or done):
         raise BadInput("a solve-rate ledger", got="another kind of SQLite file", where=where)
     if done > len(MIGRATIONS):
@@ -388,10 +396,24 @@ def _migrate(connection: sqlite3.Connection, where: str) -> None:
             where=where,
             fix="Upgrade twiceshy.",
         )
-    connection.execute("PRAGMA journal_mode = WAL")
+    _use_wal(connection)
     connection.execute("PRAGMA synchronous = NORMAL")
     for number, script in enumerate(MIGRATIONS[done:], start=done + 1):
         _apply(connection, script, number)
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    # SQLite answers "locked" at once, whatever the timeout, while another process switches too.
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _apply(connection: sqlite3.Connection, script: str, number: int) -> None:

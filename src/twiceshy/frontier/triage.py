@@ -31,7 +31,7 @@ class TriageResult:
     attempts: tuple[AttemptRow, ...] | None
     """One row an attempt; None when triage saw counts only."""
     dead: tuple[DeadGroup, ...]
-    """Groups without a success that hold a recorded failure; empty when only counts were seen."""
+    """All-wrong groups, as recorded, with the reason; empty when only counts were seen."""
 
 
 def triage(
