@@ -41,7 +41,8 @@ _TEXT_RULES: tuple[tuple[BrokenKind, re.Pattern[str]], ...] = (
         re.compile(
             r"\brate.?limit|too many requests|\boverloaded|content.?(filter|policy|management)"
             r"|insufficient_quota|service unavailable|bad gateway|internal server error"
-            r"|\b(http|status|code|error)\W{0,10}(429|5\d\d)\b|\b(429|50[0-4]|529)\b.{0,20}error",
+            r"|\b(http|status|code|error)\W{0,10}(429|5\d\d)\b"
+            r"|\b(429|5\d\d)\W{1,3}(client |server )?error",
             re.IGNORECASE,
         ),
     ),
@@ -139,7 +140,7 @@ def _last_words(attempt: Attempt) -> Iterable[str]:
     if attempt.steps:
         last = attempt.steps[-1]
         if last.role in ("tool", "environment") and last.error is not None:
-            yield f"{last.error} {last.text}"
+            yield last.text if last.error in last.text else f"{last.error} {last.text}"
 
 
 def _fault_of_texts(texts: Iterable[str]) -> Fault | None:

@@ -21,6 +21,7 @@ from twiceshy.errors import BadInput, missing_extra
 HEAD_BYTES = 64 * 1024
 MAX_LINE_BYTES = 256 * 1024 * 1024
 _CHUNK_BYTES = 1024 * 1024
+_PIECE_BYTES = 64 * 1024
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 _MAGIC = {
@@ -234,7 +235,8 @@ def _split(file: BinaryIO, *, limit: int) -> Iterator[tuple[bytes | None, bool]]
     """Yield (line or None when over the limit, whether a newline ended it)."""
     held: list[bytes] = []
     n_held = 0
-    while chunk := file.read(_CHUNK_BYTES):
+    # read1 gives out what is there before the next piece can raise
+    while chunk := cast("io.BufferedReader", file).read1(_CHUNK_BYTES):
         pieces = chunk.split(b"\n")
         for piece in pieces[:-1]:
             if n_held:
@@ -311,8 +313,8 @@ class _Checked(io.RawIOBase):
 
     def readinto(self, buffer: Any, /) -> int:
         view = memoryview(buffer)
-        try:
-            data = self._file.read(len(view))
+        try:  # in small pieces, so that damage costs little of what came before it
+            data = self._file.read1(min(len(view), _PIECE_BYTES))
         except Exception as error:  # boundary: each compression library has its own errors
             raise BadInput(
                 f"intact {self._kind} data",
