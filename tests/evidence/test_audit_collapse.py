@@ -6,11 +6,12 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
+from twiceshy.attempts.answers import final_answer
 from twiceshy.attempts.groups import group_attempts
 from twiceshy.attempts.types import Attempt, Outcome, Step, ToolCall, Verdict
 from twiceshy.evidence.audits import audit_collapse
 from twiceshy.evidence.audits.variety import variety_of
-from twiceshy.evidence.audits.views import final_answer, repeated_share
+from twiceshy.evidence.audits.views import repeated_share
 
 
 def attempt(

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import twiceshy.frontier as frontier
+from twiceshy.attempts.answers import normalised
 from twiceshy.attempts.readers.protocol import ReadOptions
 from twiceshy.attempts.readers.tau_bench import TauBench
 from twiceshy.attempts.sources import FileSource
@@ -30,7 +31,7 @@ from twiceshy.frontier.alarms import (
     short_lone_successes,
 )
 from twiceshy.frontier.dead import DeadKind, classify_dead
-from twiceshy.frontier.facts import AttemptFacts, mode_of, normalised, read_facts
+from twiceshy.frontier.facts import AttemptFacts, mode_of, read_facts
 from twiceshy.frontier.triage import TriageResult, triage
 from twiceshy.frontier.undeserved import do_nothing_rate, estimate_p0
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from twiceshy.attempts.answers import final_answer
 from twiceshy.attempts.effects import is_state_changing, successful_writes
 from twiceshy.attempts.types import Attempt, BrokenKind, Outcome
 
 NO_WRITE = "no write"
 """Mode of an attempt that changed nothing and gave no answer apart from its last words."""
-
-_NUMBER = re.compile(r"[$€£]?\s*(-?)[$€£]?\s*(\d[\d,]*)(\.\d+)?\s*%?")
 
 
 class AttemptFacts(NamedTuple):
@@ -61,31 +59,13 @@ def read_facts(attempts: Iterable[Attempt]) -> Iterator[AttemptFacts]:
             reason=verdict.reason,
             truncated=attempt.truncated,
             length=_written(attempt),
-            answer=None if attempt.answer is None else normalised(attempt.answer),
+            answer=final_answer(attempt),
             writes=tuple(f"{call.name} {call.arguments}" for call in successful_writes(attempt)),
             n_calls=sum(len(step.calls) for step in attempt.steps),
             file=attempt.provenance.file,
             line=attempt.provenance.line,
             gold_asks_nothing=_gold_asks_nothing(attempt.extra),
         )
-
-
-def normalised(answer: str) -> str:
-    """Return an answer in a form in which equal answers are equal strings.
-
-    Case and whitespace are evened out, a final full stop is dropped, and a lone number loses its
-    currency sign, thousands separators and empty decimals.
-
-    Example:
-        >>> [normalised(text) for text in (" $1,250.00", "New  York.", "-3.50")]
-        ['1250', 'new york', '-3.5']
-    """
-    text = " ".join(answer.lower().split()).removesuffix(".")
-    match = _NUMBER.fullmatch(text)
-    if match is None:
-        return text
-    sign, whole, decimals = match.group(1), match.group(2).replace(",", ""), match.group(3) or ""
-    return sign + whole + decimals.rstrip("0").removesuffix(".")
 
 
 def uses_tools(facts: Iterable[AttemptFacts]) -> bool:

@@ -13,6 +13,8 @@ from typing import NamedTuple
 from twiceshy.attempts.types import Outcome
 from twiceshy.frontier.facts import AttemptFacts, uses_tools
 
+MAX_ANSWER = 64
+"""Characters up to which an answer is compared with a key."""
 MIN_TASKS = 10
 """Tasks from which an estimate is offered. Ours."""
 
@@ -100,7 +102,8 @@ def cross_task_match(facts: Iterable[AttemptFacts]) -> UndeservedRate:
 
     `g = Σ_{i≠j} P(answer at i = key of j) / (T·(T−1))`, the hit rate of answers made without seeing
     the question. Keys are the answers that passed, so tasks nobody solved have none and g speaks
-    for solved tasks.
+    for solved tasks. Answers of more than `MAX_ANSWER` characters are free text, which can pass
+    without being equal to a key; they are left out.
 
     Source: a label-free form of the guess baseline (frequency of the key among keys) used for
     filters in Kimi k1.5 (2501.12599), which instead forces short answers.
@@ -108,7 +111,7 @@ def cross_task_match(facts: Iterable[AttemptFacts]) -> UndeservedRate:
     answers: dict[str, Counter[str]] = {}
     keys: dict[str, str] = {}
     for fact in facts:
-        if fact.answer is None or not fact.outcome.is_scored:
+        if fact.answer is None or len(fact.answer) > MAX_ANSWER or not fact.outcome.is_scored:
             continue
         answers.setdefault(fact.task, Counter())[fact.answer] += 1
         if fact.outcome is Outcome.SUCCESS:

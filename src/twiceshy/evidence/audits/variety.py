@@ -8,9 +8,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from twiceshy.attempts.answers import final_answer
 from twiceshy.attempts.effects import canonical
 from twiceshy.attempts.types import Attempt, Group, Outcome
-from twiceshy.evidence.audits.views import final_answer, ngrams, own_text, words
+from twiceshy.evidence.audits.views import ngrams, own_text, words
 
 MAX_WORDS = 200
 """Words of each attempt in the bigram count, which falls with length by itself."""

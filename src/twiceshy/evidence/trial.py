@@ -1,0 +1,271 @@
+"""Compare policies on the same tasks: the arms of a trial, paired by task, with their controls."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twiceshy.attempts.types import Attempt, Outcome
+from twiceshy.errors import BadInput
+from twiceshy.evidence.report import Alarm, Report, Table
+from twiceshy.evidence.stats import (
+    Estimate,
+    Flips,
+    PairedDifference,
+    clustered_mean,
+    flips,
+    paired_difference,
+    permutation_test,
+)
+
+Counts = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmResult:
+    """One arm against the reference arm, on the tasks that both attempted."""
+
+    policy: str
+    n_attempts: int
+    """Scored attempts of the arm, over all its tasks."""
+    rate: Estimate
+    """Success rate; `n` counts tasks."""
+    difference: PairedDifference | None
+    """Of the per-task success rates, arm minus reference; None for the reference itself."""
+    p_value: float | None
+    """Of the sign-flip permutation test over tasks, two-sided."""
+    flips: Flips | None
+    over_placebo: PairedDifference | None
+    """Arm minus placebo; None where there is no placebo arm."""
+    endings: Mapping[str, int]
+    """How the attempts ended, in the log's own words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialResult:
+    """The arms, the reference first."""
+
+    report: Report
+    arms: tuple[ArmResult, ...]
+    reference: str
+    placebo: str | None
+
+
+def compare_policies(
+    attempts: Iterable[Attempt],
+    *,
+    reference: str,
+    placebo: str | None = None,
+    seed: int = 0,
+    level: float = 0.95,
+) -> TrialResult:
+    """Compare every policy with a reference, paired by task.
+
+    The unit is the task: a task's attempts under one policy make one success rate, and intervals
+    and tests run over tasks. That the arms were assigned at random, and that their attempts share
+    nothing but the task, is the caller's promise.
+
+    Args:
+        attempts: Attempts of two policies or more at the same tasks.
+        reference: The policy without lessons.
+        placebo: The policy with lessons of equal size that carry no information.
+        seed: Seed of the permutation test.
+        level: Confidence of the intervals, in (0, 1).
+
+    Raises:
+        BadInput: When the reference or the placebo is not among the policies.
+    """
+    kept = [each for each in attempts if each.outcome.is_scored]
+    policies = list(dict.fromkeys(each.policy for each in kept))
+    for name, role in ((reference, "reference"), (placebo, "placebo")):
+        if name is not None and kept and name not in policies:
+            raise BadInput(
+                f"a {role} policy among the attempts",
+                got=repr(name),
+                where=f"--{role}",
+                fix=f"Choose one of: {', '.join(policies)}.",
+            )
+    tasks = {task: i for i, task in enumerate(dict.fromkeys(each.task for each in kept))}
+    counts = {policy: _count(kept, tasks, policy) for policy in policies}
+    order = sorted(policies, key=lambda policy: (policy != reference, policies.index(policy)))
+    arms = tuple(
+        _arm(kept, counts, policy, reference=reference, placebo=placebo, seed=seed, level=level)
+        for policy in order
+    )
+    return TrialResult(
+        report=_report(arms, reference=reference, placebo=placebo, n_tasks=len(tasks), seed=seed),
+        arms=arms,
+        reference=reference,
+        placebo=placebo,
+    )
+
+
+def _count(
+    attempts: Sequence[Attempt], tasks: Mapping[str, int], policy: str
+) -> tuple[Counts, Counts]:
+    """Return successes and scored attempts by task, each of shape (n_tasks,)."""
+    right, tried = np.zeros(len(tasks)), np.zeros(len(tasks))
+    for each in attempts:
+        if each.policy == policy:
+            tried[tasks[each.task]] += 1
+            right[tasks[each.task]] += each.outcome is Outcome.SUCCESS
+    return right, tried
+
+
+def _rates(counts: tuple[Counts, Counts]) -> Counts:
+    right, tried = counts
+    return np.divide(right, tried, out=np.full(tried.shape, np.nan), where=tried > 0)
+
+
+def _arm(
+    attempts: Sequence[Attempt],
+    counts: Mapping[str, tuple[Counts, Counts]],
+    policy: str,
+    *,
+    reference: str,
+    placebo: str | None,
+    seed: int,
+    level: float,
+) -> ArmResult:
+    mine, base = counts[policy], counts[reference]
+    rates = _rates(mine)
+    is_reference = policy == reference
+    gaps = rates - _rates(base)
+    against_placebo = (
+        paired_difference(_rates(counts[placebo]), rates, level=level)
+        if placebo is not None and policy not in (placebo, reference)
+        else None
+    )
+    own = [each for each in attempts if each.policy == policy]
+    seen = rates[~np.isnan(rates)]
+    return ArmResult(
+        policy=policy,
+        n_attempts=len(own),
+        rate=clustered_mean(seen, np.arange(seen.size), level=level),
+        difference=None if is_reference else paired_difference(_rates(base), rates, level=level),
+        p_value=None if is_reference else permutation_test(gaps[~np.isnan(gaps)], seed=seed).p,
+        flips=None
+        if is_reference
+        else flips(before_c=base[0], before_n=base[1], after_c=mine[0], after_n=mine[1]),
+        over_placebo=against_placebo,
+        endings=Counter(each.ending or "not told" for each in own),
+    )
+
+
+def _report(
+    arms: Sequence[ArmResult], *, reference: str, placebo: str | None, n_tasks: int, seed: int
+) -> Report:
+    return Report(
+        kind="prove trial",
+        title="The trial",
+        summary=_summary(arms, reference=reference, n_tasks=n_tasks),
+        numbers={
+            "n_tasks": n_tasks,
+            "reference": reference,
+            "placebo": placebo,
+            "arms": {arm.policy: _numbers(arm) for arm in arms},
+        },
+        tables=(_arm_table(arms), _ending_table(arms)),
+        alarms=_alarms(arms, placebo=placebo),
+        manifest={"seed": seed},
+    )
+
+
+def _summary(arms: Sequence[ArmResult], *, reference: str, n_tasks: int) -> tuple[str, ...]:
+    others = [arm for arm in arms if arm.difference is not None]
+    if not others:
+        return ("Nothing to compare (n = 0): fewer than two policies have scored attempts.",)
+    clear = [arm for arm in others if _is_clear(arm)]
+    sentence = (
+        f"Against {reference!r}, {len(clear)} of {len(others)} arms differ beyond chance in "
+        f"success rate, paired over {n_tasks} tasks."
+    )
+    return (sentence, *(_arm_sentence(arm) for arm in others))
+
+
+def _is_clear(arm: ArmResult) -> bool:
+    gap = arm.difference
+    return gap is not None and gap.low is not None and gap.high is not None and (
+        gap.low > 0 or gap.high < 0
+    )  # fmt: skip
+
+
+def _arm_sentence(arm: ArmResult) -> str:
+    gap, flip = arm.difference, arm.flips
+    if gap is None or gap.difference is None or flip is None:
+        return f"{arm.policy}: undefined (n = 0 tasks in common)."
+    text = (
+        f"{arm.policy}: {100 * gap.difference:+.1f} points {_points(gap)} over "
+        f"{gap.n_tasks} tasks; right to wrong {_share(flip.right_to_wrong)}, wrong to right "
+        f"{_share(flip.wrong_to_right)}"
+    )
+    if flip.rerun_right_to_wrong is None:
+        return f"{text}."
+    return f"{text} (a re-run of the reference alone flips {_share(flip.rerun_right_to_wrong)})."
+
+
+def _points(gap: PairedDifference) -> str:
+    if gap.low is None or gap.high is None:
+        return "[interval undefined]"
+    return f"[{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]"
+
+
+def _share(value: float | None) -> str:
+    return "undefined" if value is None else f"{100 * value:.1f} %"
+
+
+def _numbers(arm: ArmResult) -> dict[str, Any]:
+    return {
+        "n_attempts": arm.n_attempts,
+        "rate": arm.rate._asdict(),
+        "difference": arm.difference._asdict() if arm.difference else None,
+        "p_value": arm.p_value,
+        "over_placebo": arm.over_placebo._asdict() if arm.over_placebo else None,
+        "flips": arm.flips._asdict() if arm.flips else None,
+        "endings": dict(arm.endings),
+    }
+
+
+def _arm_table(arms: Sequence[ArmResult]) -> Table:
+    columns = ("arm", "attempts", "tasks", "success", "difference", "low", "high", "p",
+               "right→wrong", "wrong→right", "over placebo", "low ", "high ")  # fmt: skip
+    return Table(
+        title="Arms, paired by task",
+        columns=columns,
+        rows=tuple(_arm_row(arm) for arm in arms),
+        note="Differences in success rate with intervals over tasks, not corrected for the number "
+        "of arms; p by sign-flip permutation of tasks.",
+    )
+
+
+def _arm_row(arm: ArmResult) -> tuple[str | int | float | None, ...]:
+    gap, over, flip = arm.difference, arm.over_placebo, arm.flips
+    return (
+        arm.policy,
+        arm.n_attempts,
+        arm.rate.n,
+        arm.rate.value,
+        *((gap.difference, gap.low, gap.high) if gap else (None, None, None)),
+        arm.p_value,
+        flip.right_to_wrong if flip else None,
+        flip.wrong_to_right if flip else None,
+        *((over.difference, over.low, over.high) if over else (None, None, None)),
+    )
+
+
+def _ending_table(arms: Sequence[ArmResult]) -> Table:
+    endings = sorted({ending for arm in arms for ending in arm.endings})
+    rows = tuple((arm.policy, *(arm.endings.get(ending, 0) for ending in endings)) for arm in arms)
+    return Table(title="How the attempts ended", columns=("arm", *endings), rows=rows)
+
+
+def _alarms(arms: Sequence[ArmResult], *, placebo: str | None) -> tuple[Alarm, ...]:
+    if placebo is not None or len(arms) < 2:
+        return ()
+    message = "No placebo arm: a difference may come from any text at all, not from this lesson."
+    return (Alarm(name="no_placebo", severity="warning", message=message, source="ours"),)
