@@ -173,8 +173,8 @@ def _context(account: Account) -> tuple[str, ...]:
             f"Pooling all attempts would report {len(pooled.discoveries)} patterns, with the"
             f" difficulty of tasks mixed in: {len(pooled.opposite)} have the opposite sign within"
             " tasks,"
-            f" {pooled.n_few_tasks} vary in fewer than 3 mixed tasks, and {pooled.n_within} reach"
-            " p <= 0.05 within tasks."
+            f" {pooled.n_few_tasks} vary in fewer than 3 mixed tasks, and {pooled.n_within} can be"
+            " tested within tasks and reach p <= 0.05 there."
         )
     agreement = account.study.failure_success
     if agreement.n_pairs and account.study.success_success.n_pairs:
