@@ -437,7 +437,7 @@ def test_write_is_whole_or_not_at_all(tmp_path: Path) -> None:
     assert write_page(Page(title="New ✓", summary=()), target) == target
     assert "New ✓" in target.read_text(encoding="utf-8")
     assert list(tmp_path.iterdir()) == [target]
-    with pytest.raises(BadInput, match="a place to write the page to"):
+    with pytest.raises(BadInput, match="a file that can be written"):
         write_page(Page(title="x", summary=()), tmp_path / "missing" / "report.html")
-    with pytest.raises(BadInput, match="a place to write the page to"):
+    with pytest.raises(BadInput, match="a file that can be written"):
         write_page(Page(title="x", summary=()), tmp_path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import IO, Any
 from twiceshy.attempts.codec import encode
 from twiceshy.attempts.types import Attempt
 from twiceshy.errors import BadInput, missing_extra
+from twiceshy.files import whole_file
 
 _BUFFER_BYTES = 1024 * 1024
 _SUFFIXES = ".jsonl, .jsonl.gz, .jsonl.zst or .parquet"
@@ -66,24 +66,11 @@ def write_attempts(attempts: Iterable[Attempt], path: str | Path) -> int:
     if target.suffix not in (".jsonl", ".gz", ".zst"):
         raise BadInput(f"a name that ends in {_SUFFIXES}", got=target.name, where=str(target))
     n_written = 0
-    with _replacing(target) as temporary, _opened(temporary, suffix=target.suffix) as file:
+    with whole_file(target) as temporary, _opened(temporary, suffix=target.suffix) as file:
         for attempt in attempts:
             file.write(encode(attempt) + b"\n")
             n_written += 1
     return n_written
-
-
-@contextmanager
-def _replacing(target: Path) -> Iterator[Path]:
-    """Yield a temporary name beside the target, and move it there unless something goes wrong."""
-    if not target.parent.is_dir():
-        raise BadInput("an existing folder", got=str(target.parent), where=str(target))
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        yield temporary
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -114,7 +101,7 @@ def _write_parquet(attempts: Iterable[Attempt], target: Path) -> int:
     import msgspec
 
     n_written = 0
-    with _replacing(target) as temporary:
+    with whole_file(target) as temporary:
         rows = temporary.with_suffix(".rows")
         try:
             with rows.open("wb", buffering=_BUFFER_BYTES) as file:
@@ -157,7 +144,7 @@ def _row(attempt: Attempt) -> dict[str, Any]:
         sum(len(step.calls) for step in attempt.steps),
         attempt.answer,
         attempt.provenance.file or None,
-        attempt.provenance.line,
+        line if (line := attempt.provenance.line) is not None and line < 2**63 else None,
         encode(attempt).decode(),
     )
     return dict(zip(_COLUMNS, values, strict=True))

@@ -46,7 +46,7 @@ def triage(
     as_json: inputs.AsJson = False,
 ) -> None:
     """Sort attempts: failed, broken or unscored; frontier, luck, and what each failure is worth."""
-    from twiceshy.frontier.triage import triage as sort
+    from twiceshy.frontier import triage as sort
     from twiceshy.frontier import write_triage
 
     limits, rates = parse_band(band), parse_p0(p0)

@@ -40,6 +40,10 @@ class ArmResult:
     p_value: float | None
     """Of the sign-flip permutation test over tasks, two-sided."""
     flips: Flips | None
+    n_gained: int
+    """Pairs of the same task and trial that are wrong in the reference and right here."""
+    n_lost: int
+    """The same pairs, right in the reference and wrong here."""
     over_placebo: PairedDifference | None
     """Arm minus placebo; None where there is no placebo arm."""
     endings: Mapping[str, int]
@@ -54,6 +58,8 @@ class TrialResult:
     arms: tuple[ArmResult, ...]
     reference: str
     placebo: str | None
+    n_seeds: int
+    """Trials of a task under the reference, at most."""
 
 
 def compare_policies(
@@ -102,6 +108,7 @@ def compare_policies(
         arms=arms,
         reference=reference,
         placebo=placebo,
+        n_seeds=int(max(counts[reference][1], default=0)) if kept else 0,
     )
 
 
@@ -143,6 +150,7 @@ def _arm(
     )
     own = [each for each in attempts if each.policy == policy]
     seen = rates[~np.isnan(rates)]
+    pairs = _pairs(own, [each for each in attempts if each.policy == reference])
     return ArmResult(
         policy=policy,
         n_attempts=len(own),
@@ -152,8 +160,20 @@ def _arm(
         flips=None
         if is_reference
         else flips(before_c=base[0], before_n=base[1], after_c=mine[0], after_n=mine[1]),
+        n_gained=pairs[(Outcome.FAILURE, Outcome.SUCCESS)],
+        n_lost=pairs[(Outcome.SUCCESS, Outcome.FAILURE)],
         over_placebo=against_placebo,
         endings=Counter(each.ending or "not told" for each in own),
+    )
+
+
+def _pairs(own: Sequence[Attempt], base: Sequence[Attempt]) -> Counter[tuple[Outcome, Outcome]]:
+    """Count (reference, arm) outcomes of the same task and trial; trials must be named."""
+    before = {(each.task, each.trial): each.outcome for each in base if each.trial is not None}
+    return Counter(
+        (before[each.task, each.trial], each.outcome)
+        for each in own
+        if (each.task, each.trial) in before
     )
 
 
@@ -227,6 +247,8 @@ def _numbers(arm: ArmResult) -> dict[str, Any]:
         "p_value": arm.p_value,
         "over_placebo": arm.over_placebo._asdict() if arm.over_placebo else None,
         "flips": arm.flips._asdict() if arm.flips else None,
+        "n_gained": arm.n_gained,
+        "n_lost": arm.n_lost,
         "endings": dict(arm.endings),
     }
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import os
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -15,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twiceshy.errors import BadInput
+from twiceshy.files import whole_file, write_whole
 from twiceshy.frontier.advice import ADVICE
 from twiceshy.frontier.groups import STATES
 from twiceshy.frontier.sheets import AttemptRow, GroupSheet, object_column
@@ -51,19 +50,19 @@ def write_triage(
     body = msgspec.json.format(msgspec.json.encode(result.report))
     try:
         place.mkdir(parents=True, exist_ok=True)
-        report = _atomic(place / "triage.json", lambda path: path.write_bytes(body))
-        groups = _atomic(
-            place / f"groups.{sheet_format}", lambda path: write(path, group_columns(result.groups))
-        )
-        attempts = None
-        if result.attempts is not None:
-            columns = attempt_columns(result.attempts)
-            name = f"attempts.{sheet_format}"
-            attempts = _atomic(place / name, lambda path: write(path, columns))
     except OSError as error:
         raise BadInput(
             "a folder that can be written to", got=str(error), where=str(place)
         ) from error
+    report, groups = place / "triage.json", place / f"groups.{sheet_format}"
+    write_whole(report, body)
+    with whole_file(groups) as part:
+        write(part, group_columns(result.groups))
+    if result.attempts is None:
+        return Written(report, groups, None)
+    attempts = place / f"attempts.{sheet_format}"
+    with whole_file(attempts) as part:
+        write(part, attempt_columns(result.attempts))
     return Written(report, groups, attempts)
 
 
@@ -132,22 +131,3 @@ def _write_parquet(path: Path, columns: Columns) -> None:
         raise OSError(str(error)) from error
     finally:
         connection.close()
-
-
-def _atomic(path: Path, write: Callable[[Path], object]) -> Path:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    part = Path(name)
-    try:
-        write(part)
-        part.chmod(0o666 & ~_umask())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-    return path
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twiceshy.attempts.types import Outcome
-from twiceshy.errors import BadInput
 from twiceshy.evidence.page.figures import (
     disagrees,
     frontier_figure,
@@ -31,6 +30,7 @@ from twiceshy.evidence.page.words import (
     number,
 )
 from twiceshy.evidence.report import Alarm, Report
+from twiceshy.files import write_whole
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -77,19 +77,7 @@ def write_page(page: Page, path: str | os.PathLike[str]) -> Path:
         BadInput: If the folder does not exist or cannot be written to.
     """
     target = Path(path)
-    text = render_page(page)
-    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(target)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise BadInput(
-            "a place to write the page to",
-            got=error.strerror or str(error),
-            where=str(target),
-            fix="Name a file in a folder that exists and can be written to.",
-        ) from error
+    write_whole(target, render_page(page).encode())
     return target
 
 
