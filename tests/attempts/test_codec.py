@@ -6,10 +6,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from twiceshy.attempts import codec
+from twiceshy.attempts import codec, read_attempts, write_attempts
 from twiceshy.attempts.codec import attempt_id, decode_attempt, decode_lesson, encode
 from twiceshy.attempts.types import Attempt, Outcome, Provenance, Step, ToolCall, Verdict
 from twiceshy.errors import BadInput
@@ -80,6 +80,19 @@ def test_attempts_survive_a_round_trip(attempt: Attempt) -> None:
     assert b"\n" not in line
     assert decode_attempt(line) == attempt
     assert encode(decode_attempt(line)) == line
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(given_attempts=st.lists(attempts, max_size=4))
+def test_stored_attempts_survive(
+    given_attempts: list[Attempt], suffix: str, tmp_path: Path
+) -> None:
+    source, path = tmp_path / "a.jsonl", tmp_path / f"b{suffix}"
+    write_attempts(given_attempts, source)
+    sealed = list(read_attempts(source, format="own"))
+    write_attempts(sealed, path)
+    assert list(read_attempts(path, format="own")) == sealed
 
 
 @given(lessons)

@@ -94,7 +94,8 @@ def column_names(source: Source) -> tuple[str, ...]:
     first_line = source.head.partition(b"\n")[0].decode("utf-8-sig", "replace")
     if not first_line.isprintable() and not first_line.rstrip("\r").replace("\t", "").isprintable():
         return ()
-    return tuple(first_line.strip().split(_delimiter(first_line)))
+    names = first_line.strip().split(_delimiter(first_line))
+    return tuple(name.strip('"') for name in names if name)
 
 
 def value_at(row: Row, path: str) -> Any:
