@@ -21,7 +21,7 @@ from twiceshy.evidence.held_out.runs import (
     shuffled_within_tasks,
 )
 from twiceshy.evidence.held_out.transfer import Lift, Transfer, mean_lift, transfers
-from twiceshy.evidence.held_out.verdict import NeededTasks, needed_tasks, verdict
+from twiceshy.evidence.held_out.verdict import NeededTasks, holds, needed_tasks, verdict
 from twiceshy.evidence.stats.ranking import Auc
 from twiceshy.evidence.tables import EventTable
 
@@ -99,6 +99,11 @@ class HeldOut:
     needed: tuple[NeededTasks, ...]
     """Mixed tasks that finding one pattern takes, for a strong and a medium one."""
     verdict: tuple[str, ...]
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether the main arm holds on unseen tasks; None when the data cannot tell."""
+        return holds(self.main, self.n_mixed_tasks)
 
     @property
     def main(self) -> Arm:

@@ -90,17 +90,22 @@ def verdict(
         )
     if n_mixed >= MIXED_TO_CLAIM and primary.null is None:
         first: tuple[str, ...] = (_untested(primary),)
-    elif n_mixed >= MIXED_TO_CLAIM and _passes(primary):
+    elif holds(primary, n_mixed):
         first = _supported(primary)
     else:
         first = _undecided(primary, n_mixed, needed)
     return (*first, *_beside(primary, baselines))
 
 
-def _passes(arm: Arm) -> bool:
+def holds(arm: Arm, n_mixed: int) -> bool | None:
+    """Whether an arm ranks unseen attempts better than chance and than its shuffled runs.
+
+    None when that cannot be told: without shuffled runs or with too few mixed tasks. With fewer
+    than 19 shuffled runs, all of them must stay below the real one.
+    """
+    if arm.null is None or n_mixed < MIXED_TO_CLAIM:
+        return None
     low = arm.held_out.within.low
-    if arm.null is None:
-        return False
     level = max(0.05, 1 / (1 + arm.null.n))
     return low is not None and low > 0.5 and arm.null.p_value <= level
 
