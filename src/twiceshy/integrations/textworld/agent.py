@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from twiceshy.integrations.textworld.literals import History, Option, options
-from twiceshy.integrations.textworld.runner import Command, CookingGame, Situation
+from twiceshy.integrations.textworld.runner import Command, CookingGame
 from twiceshy.memory.contrast.conditions import Pattern, holds, parse_pattern
 
 POLICY = "cook-softmax-1"
@@ -80,18 +80,10 @@ class Advice(Protocol):
         ...
 
 
-class Move(NamedTuple):
-    """One step of an attempt as it was played."""
-
-    option: Option
-    advised: float
-    """What the advice added to the logit of the command taken, in nats."""
-
-
 class Played(NamedTuple):
     """An attempt as it was played."""
 
-    moves: tuple[Move, ...]
+    taken: tuple[Option, ...]
     ending: str
     """"won", "lost" or "max_steps"."""
 
@@ -110,37 +102,37 @@ def play(game: CookingGame, *, key: str, max_steps: int, advice: Sequence[Advice
         advice: Lessons in use; their bonuses add up.
     """
     situation, history = game.start(), History()
-    moves: list[Move] = []
-    while situation.ending is None and len(moves) < max_steps:
-        move = _move(game, situation, history, advice, key=f"{key}|{len(moves)}")
-        command = move.option.command
-        moves.append(move)
-        situation = game.step(situation, command.text)
-        history = history.after(command)
-    return Played(tuple(moves), situation.ending or "max_steps")
+    taken: list[Option] = []
+    while situation.ending is None and len(taken) < max_steps:
+        choices = options(game, situation, history)
+        chosen = _choose(choices, advice, key=f"{key}|{len(taken)}")
+        taken.append(chosen)
+        situation = game.step(situation, chosen.command.text)
+        history = history.after(chosen.command)
+    return Played(tuple(taken), situation.ending or "max_steps")
 
 
-def _move(
-    game: CookingGame,
-    situation: Situation,
-    history: History,
-    advice: Sequence[Advice],
-    *,
-    key: str,
-) -> Move:
-    choices = options(game, situation, history)
-    extra = [0.0] * len(choices)
+def _choose(choices: Sequence[Option], advice: Sequence[Advice], *, key: str) -> Option:
+    logits = [prior(choice) / TEMPERATURE for choice in choices]
     for each in advice:
-        extra = [a + b for a, b in zip(extra, each.bonus(choices), strict=True)]
-    logits = [prior(o) / TEMPERATURE + b for o, b in zip(choices, extra, strict=True)]
+        logits = [a + b for a, b in zip(logits, each.bonus(choices), strict=True)]
     noisy = [x + _gumbel(key, o.command) for x, o in zip(logits, choices, strict=True)]
-    best = max(range(len(choices)), key=noisy.__getitem__)
+    chosen = choices[max(range(len(choices)), key=noisy.__getitem__)]
     for each in advice:
-        each.took(choices[best])
-    return Move(choices[best], extra[best])
+        each.took(chosen)
+    return chosen
 
 
 def _gumbel(key: str, command: Command) -> float:
-    digest = hashlib.blake2b(f"{key}|{command.text}".encode(), digest_size=8).digest()
-    uniform = (int.from_bytes(digest, "big") + 0.5) / 2**64
-    return -math.log(-math.log(uniform))
+    return -math.log(-math.log(uniform(f"{key}|{command.text}")))
+
+
+def uniform(key: str) -> float:
+    """Return a number in (0, 1) that looks random and depends on the key alone.
+
+    Example:
+        >>> uniform("a") == uniform("a") != uniform("b")
+        True
+    """
+    digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
+    return (int.from_bytes(digest, "big") + 0.5) / (2**64 + 1)

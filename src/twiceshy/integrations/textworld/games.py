@@ -19,7 +19,7 @@ from twiceshy.errors import BadInput, missing_extra
 if TYPE_CHECKING:
     from textworld import Game
 
-GameSet = Literal["train", "validation", "near", "more_food", "more_rooms"]
+GameSet = Literal["train", "validation", "near", "more_food", "more_rooms", "new_tool"]
 
 # (cook, cut): which kinds of preparation a game asks for. Doubled: most games ask for both.
 _SKILLS = ((1, 1), (1, 1), (1, 0), (0, 1))
@@ -45,7 +45,7 @@ class SetRule:
 SETS: dict[GameSet, SetRule] = {
     "train": SetRule(
         first_seed=1000,
-        size=100,
+        size=200,
         n_ingredients=2,
         n_rooms=1,
         food_split="train",
@@ -54,7 +54,7 @@ SETS: dict[GameSet, SetRule] = {
         about="two ingredients, one room",
     ),
     "validation": SetRule(
-        first_seed=1100,
+        first_seed=1900,
         size=20,
         n_ingredients=2,
         n_rooms=1,
@@ -92,6 +92,16 @@ SETS: dict[GameSet, SetRule] = {
         max_steps=70,
         split="test",
         about="six rooms with doors, foods and preparations not met in training",
+    ),
+    "new_tool": SetRule(
+        first_seed=11000,
+        size=20,
+        n_ingredients=2,
+        n_rooms=9,
+        food_split="train",
+        max_steps=100,
+        split="test",
+        about="nine rooms with a barbecue, a tool no training game has",
     ),
 }
 
@@ -194,7 +204,8 @@ def settings_of(game: GameId) -> dict[str, Any]:
     return {
         "recipe": rule.n_ingredients,
         "take": rule.n_ingredients,
-        "cook": bool(cook),
+        # Where there is a barbecue TextWorld fails to make games that ask for cutting alone.
+        "cook": bool(cook) or rule.n_rooms >= 9,
         "cut": bool(cut),
         "open": starts_closed,
         "drop": False,

@@ -67,6 +67,23 @@ def options(game: CookingGame, situation: Situation, history: History) -> list[O
     return [_option(view, command, history) for command in game.commands(situation)]
 
 
+def walkthrough_literals(game: CookingGame) -> Iterator[tuple[str, frozenset[str]]]:
+    """Yield the verb and the literals of each step of the game's own winning walkthrough.
+
+    Steps that change nothing are left out, and those that open what is open already.
+    """
+    situation, history = game.start(), History()
+    for text in game.walkthrough:
+        choice = next(
+            (o for o in options(game, situation, history) if o.command.text == text), None
+        )
+        if choice is not None:
+            yield choice.command.verb, choice.literals
+            situation = game.step(situation, text)
+            history = history.after(choice.command)
+    assert situation.ending == "won"
+
+
 class _View(NamedTuple):
     """The facts, arranged for looking things up."""
 

@@ -146,6 +146,7 @@ def _avoid_lesson(
         extra={
             "instead_pattern": str(instead) if instead else None,
             "n_steps": rule.n_steps,
+            "n_verb_steps": rule.n_verb_steps,
             "n_fatal": rule.n_fatal,
             "hazard": rule.hazard,
             "baseline_hazard": rule.baseline,

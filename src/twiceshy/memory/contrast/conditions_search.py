@@ -52,6 +52,8 @@ class AvoidRule:
     pattern: Pattern
     n_steps: int
     """Steps that match."""
+    n_verb_steps: int
+    """Steps with its verb."""
     n_fatal: int
     """Of those, steps that lost the attempt."""
     hazard: float
@@ -170,6 +172,7 @@ def _avoid_rule(candidate: Candidate, *, task: Ints, endings: Endings) -> AvoidR
     return AvoidRule(
         pattern=block.patterns[column],
         n_steps=n_steps,
+        n_verb_steps=hits.size,
         n_fatal=n_fatal,
         hazard=n_fatal / n_steps,
         baseline=_baseline(hits, fatal=fatal, task=task[block.attempt]),

@@ -1,0 +1,288 @@
+"""Attempts at cooking games, written as they are made and taken up where they stopped."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from twiceshy.attempts.codec import attempt_id, decode_attempt, decode_lesson, encode
+from twiceshy.attempts.types import Attempt, Outcome, Step, ToolCall, Verdict
+from twiceshy.errors import BadInput
+from twiceshy.integrations.textworld.advice import (
+    Arm,
+    advice_of,
+    lessons_for,
+    task_words,
+)
+from twiceshy.integrations.textworld.agent import POLICY, Played, play
+from twiceshy.integrations.textworld.games import GameId, ensure_game, parse_games
+from twiceshy.integrations.textworld.literals import Option
+from twiceshy.integrations.textworld.runner import CookingGame, load_game
+from twiceshy.lessons import Lesson
+
+Progress = Callable[[int, int], None]
+"""Called with (attempts done, attempts in all)."""
+
+
+class Collected(NamedTuple):
+    """What is in the file after a collection."""
+
+    n_new: int
+    n_kept: int
+    """Attempts that were in the file already."""
+    won: int
+    lost: int
+    timed_out: int
+    """These three count all attempts asked for, new and kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """The attempts at one game that are still to be made."""
+
+    game: GameId
+    trials: tuple[int, ...]
+    arm: Arm
+    lessons: tuple[Lesson, ...]
+    cache: Path | None
+
+
+def policy_name(arm: Arm) -> str:
+    """Return the policy an arm's attempts are recorded under.
+
+    Example:
+        >>> policy_name("none"), policy_name("both")
+        ('cook-softmax-1', 'cook-softmax-1+both')
+    """
+    return POLICY if arm == "none" else f"{POLICY}+{arm}"
+
+
+def collect(
+    *,
+    games: Iterable[GameId],
+    attempts_per_game: int = 8,
+    arm: Arm = "none",
+    lessons: Sequence[Lesson] = (),
+    seed: int = 0,
+    out: Path | None = None,
+    cache: Path | None = None,
+    processes: int = 1,
+    progress: Progress | None = None,
+) -> Iterator[Attempt]:
+    """Play games and yield the attempts, in order of game and trial.
+
+    Trial k of a game uses seed `seed + k` whatever the arm, so two arms with the same trials are
+    paired and share their random numbers. An attempt that runs out of steps is a *failure* and not
+    broken: the step limit belongs to the task as posed to every policy, and using it up is the
+    policy's doing. Its ending is "max_steps" and `truncated` is set, so that it is never mistaken
+    for a lost one.
+
+    Args:
+        games: The games; generated into the cache when they are not there.
+        attempts_per_game: Trials per game.
+        arm: Which lessons the agent uses.
+        lessons: Where the arm's lessons are taken from.
+        seed: Seed of the first trial.
+        out: JSONL file the attempts are appended to. Attempts it holds are not made again; they
+            are yielded as they are. A last line that was cut off is dropped.
+        cache: Folder of games; None for `games.default_cache()`.
+        processes: Worker processes; 1 plays in this one.
+        progress: Called after every attempt.
+
+    Raises:
+        BadInput: Not one attempt is asked for, the arm lacks lessons, or `out` holds something
+            that is not an attempt.
+        MissingExtra: textworld is not installed.
+    """
+    wanted = tuple(games)
+    if attempts_per_game < 1 or not wanted:
+        raise BadInput("at least one game and one attempt per game")
+    chosen = lessons_for(arm, lessons)
+    known = _read_known(out) if out is not None else {}
+    trials = range(seed, seed + attempts_per_game)
+    jobs = [
+        _Job(
+            game=game,
+            trials=tuple(t for t in trials if (str(game), str(t), policy_name(arm)) not in known),
+            arm=arm,
+            lessons=chosen,
+            cache=cache,
+        )
+        for game in wanted
+    ]
+    return _run(jobs, known, trials=trials, out=out, processes=processes, progress=progress)
+
+
+_Key = tuple[str, str, str]
+
+
+def _run(
+    jobs: Sequence[_Job],
+    known: dict[_Key, Attempt],
+    *,
+    trials: range,
+    out: Path | None,
+    processes: int,
+    progress: Progress | None,
+) -> Iterator[Attempt]:
+    n_done, n_all = 0, len(jobs) * len(trials)
+    for job, made in _made(jobs, processes):
+        fresh = {_key(attempt): attempt for attempt in _written(made, out)}
+        for trial in trials:
+            key = (str(job.game), str(trial), policy_name(job.arm))
+            n_done += 1
+            if progress is not None:
+                progress(n_done, n_all)
+            yield fresh[key] if key in fresh else known[key]
+
+
+def _made(jobs: Sequence[_Job], processes: int) -> Iterator[tuple[_Job, Iterable[Attempt]]]:
+    """Play the jobs; in this process lazily, so that each attempt is written once it is made."""
+    if processes <= 1:
+        yield from ((job, _attempts(job)) for job in jobs)
+        return
+    with ProcessPoolExecutor(processes) as pool:
+        yield from zip(jobs, pool.map(_attempt_list, jobs), strict=True)
+
+
+def _attempt_list(job: _Job) -> list[Attempt]:
+    return list(_attempts(job))
+
+
+def _attempts(job: _Job) -> Iterator[Attempt]:
+    if not job.trials:
+        return
+    game = load_game(ensure_game(job.game, job.cache))
+    for trial in job.trials:
+        key = f"{job.game}|{trial}"
+        advice = advice_of(job.arm, job.lessons, game=game, key=key)
+        played = play(game, key=key, max_steps=job.game.rule.max_steps, advice=advice)
+        yield _attempt(job, game, played, trial=trial)
+
+
+def _attempt(job: _Job, game: CookingGame, played: Played, *, trial: int) -> Attempt:
+    won = played.ending == "won"
+    attempt = Attempt(
+        task=str(job.game),
+        verdict=Verdict(
+            outcome=Outcome.SUCCESS if won else Outcome.FAILURE,
+            reward=float(won),
+            source="verifier",
+        ),
+        policy=policy_name(job.arm),
+        trial=str(trial),
+        prompt=task_words(game),
+        steps=tuple(_step(option) for option in played.taken),
+        ending=played.ending,
+        truncated=played.ending == "max_steps",
+        split=job.game.rule.split,
+        extra={"set": job.game.game_set, "seed": trial, "arm": job.arm},
+    )
+    return msgspec.structs.replace(attempt, id=attempt_id(attempt))
+
+
+def _step(option: Option) -> Step:
+    call = ToolCall(name=option.command.verb, arguments=dict(option.roles))
+    return Step(
+        role="assistant",
+        text=option.command.text,
+        calls=(call,),
+        facts=tuple(sorted(option.literals)),
+    )
+
+
+def _key(attempt: Attempt) -> _Key:
+    return attempt.task, attempt.trial or "", attempt.policy
+
+
+def _written(attempts: Iterable[Attempt], out: Path | None) -> Iterator[Attempt]:
+    for attempt in attempts:
+        if out is not None:
+            with out.open("ab") as file:
+                file.write(encode(attempt) + b"\n")
+        yield attempt
+
+
+def _read_known(out: Path) -> dict[_Key, Attempt]:
+    if not out.exists():
+        out.parent.mkdir(parents=True, exist_ok=True)
+        return {}
+    data = out.read_bytes()
+    whole = data[: data.rfind(b"\n") + 1]
+    if len(whole) < len(data):
+        os.truncate(out, len(whole))
+    known: dict[_Key, Attempt] = {}
+    for number, line in enumerate(whole.splitlines(), start=1):
+        try:
+            attempt = decode_attempt(line)
+        except BadInput as error:
+            raise BadInput(
+                "a file of collected attempts",
+                got=str(error),
+                where=f"{out}:{number}",
+                fix="Give a new file.",
+            ) from error
+        known[_key(attempt)] = attempt
+    return known
+
+
+def collect_to_file(
+    *,
+    games: Sequence[str],
+    out: Path,
+    attempts_per_game: int = 8,
+    arm: Arm = "none",
+    lessons_file: Path | None = None,
+    seed: int = 0,
+    cache: Path | None = None,
+    processes: int = 1,
+    progress: Progress | None = None,
+) -> Collected:
+    """Collect attempts into a JSONL file, going on where an earlier run stopped.
+
+    Args:
+        games: Names of games and sets; see `games.parse_games`.
+        out: The file, plain JSONL.
+        attempts_per_game: Trials per game.
+        arm: Which lessons the agent uses.
+        lessons_file: JSONL of lessons, for every arm but "none".
+        seed: Seed of the first trial.
+        cache: Folder of games; None for `games.default_cache()`.
+        processes: Worker processes.
+        progress: Called after every attempt.
+
+    Raises:
+        BadInput: See `collect`; or a line of `lessons_file` is not a lesson.
+        MissingExtra: textworld is not installed.
+    """
+    lines = lessons_file.read_bytes().splitlines() if lessons_file is not None else []
+    n_before = len(_read_known(out))
+    endings = Counter(
+        attempt.ending
+        for attempt in collect(
+            games=parse_games(games),
+            attempts_per_game=attempts_per_game,
+            arm=arm,
+            lessons=[decode_lesson(line) for line in lines if line.strip()],
+            seed=seed,
+            out=out,
+            cache=cache,
+            processes=processes,
+            progress=progress,
+        )
+    )
+    n_new = len(_read_known(out)) - n_before
+    return Collected(
+        n_new=n_new,
+        n_kept=endings.total() - n_new,
+        won=endings["won"],
+        lost=endings["lost"],
+        timed_out=endings["max_steps"],
+    )
