@@ -157,11 +157,20 @@ def test_a_cut_json_list_keeps_what_is_whole(tmp_path: Path) -> None:
         {"task_id": n, "reward": 1.0, "info": {}, "traj": [{"role": "user", "content": "[{,"}]}
         for n in range(3)
     ]
-    path = write(tmp_path / "x.json", json.dumps(rows, indent=1)[:-60])
-    attempts, summary = read(path)
-    assert [a.task for a in attempts] == ["0", "1"]
-    assert summary.n_unreadable == 1
+    whole = json.dumps(rows)
+    between = whole.rindex(", {" + '"task_id"')
+    for n_bytes in (len(whole) - 10, between, between + 1):
+        path = write(tmp_path / f"{n_bytes}.json", whole[:n_bytes])
+        attempts, summary = read(path)
+        assert [a.task for a in attempts] == ["0", "1"]
+        assert summary.n_unreadable == 1
     assert "still being written" in summary.unreadable[0].fix
+
+
+def test_a_cut_line_in_the_middle_is_not_called_unfinished(tmp_path: Path) -> None:
+    _, summary = read(write(tmp_path / "x.jsonl", chat("a") + chat("b")[:30] + "\n" + chat("c")))
+    assert "truncated" in summary.unreadable[0].got
+    assert summary.unreadable[0].fix == ""
 
 
 def test_one_giant_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

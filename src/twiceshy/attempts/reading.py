@@ -250,7 +250,7 @@ def _guarded(
 def _with_reason(record: Unreadable, *, source: FileSource) -> Unreadable:
     last = source.unterminated_line
     at_the_end = last is not None and record.where == f"{source.label}:{last}"
-    if at_the_end or "truncated" in record.got.lower():
+    if at_the_end or ("truncated" in record.got.lower() and source.ends_inside_json):
         return record._replace(fix=_MAY_BE_WRITTEN)
     return record
 

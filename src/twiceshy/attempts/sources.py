@@ -22,6 +22,7 @@ HEAD_BYTES = 64 * 1024
 MAX_LINE_BYTES = 256 * 1024 * 1024
 _CHUNK_BYTES = 1024 * 1024
 _PIECE_BYTES = 64 * 1024
+_TAIL_BYTES = 4096
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 _MAGIC = {
@@ -98,6 +99,22 @@ class FileSource:
             return self._path.stat().st_size > self.size
         except OSError:
             return False
+
+    @property
+    def ends_inside_json(self) -> bool:
+        """Whether the last visible byte does not close what the first one opened, if anything.
+
+        False for compressed files, whose end is not looked at.
+        """
+        with self._path.open("rb") as file:
+            begin = file.read(_TAIL_BYTES)
+            if compression(begin) is not None:
+                return False
+            start = max(self.size - _TAIL_BYTES, 0)
+            file.seek(start)
+            tail = file.read(self.size - start).rstrip()
+        is_list = begin.removeprefix(_BYTE_ORDER_MARK).lstrip().startswith(b"[")
+        return not tail.endswith(b"]" if is_list else (b"}", b"]"))
 
     def open(self) -> BinaryIO:
         """Open the whole file for reading, decompressed, up to the size seen at the start."""

@@ -51,17 +51,17 @@ _ROLES: dict[str, Role] = {
 _NOTHING_SAID = unscored()
 
 
-class _Function(msgspec.Struct):
+class _Function(msgspec.Struct, gc=False):
     name: str
     arguments: str | dict[str, Any] = ""
 
 
-class _Call(msgspec.Struct):
+class _Call(msgspec.Struct, gc=False):
     function: _Function
     id: str | None = None
 
 
-class _Message(msgspec.Struct):
+class _Message(msgspec.Struct, gc=False):
     role: str
     content: str | None = None
     tool_calls: list[_Call] | None = None
@@ -118,7 +118,7 @@ def _opened(data: bytes, keys: tuple[str, ...]) -> tuple[list[_Message], dict[st
 def _decoder(keys: tuple[str, ...]) -> msgspec.json.Decoder[Any]:
     names = {f"field_{n}": key for n, key in enumerate(keys)}
     kinds = [(n, list[_Message] if key == "messages" else Any) for n, key in names.items()]
-    kind = msgspec.defstruct("_Record", kinds, rename=names, forbid_unknown_fields=True)
+    kind = msgspec.defstruct("_Record", kinds, rename=names, forbid_unknown_fields=True, gc=False)
     return msgspec.json.Decoder(kind)
 
 

@@ -53,6 +53,8 @@ def elements(data: bytes) -> Iterator[bytes]:
         [b'{"a": "],"}', b'2']
         >>> list(elements(b'[{"a": 1}, {"b"'))
         [b'{"a": 1}', b'{"b"']
+        >>> list(elements(b'[{"a": 1}'))
+        [b'{"a": 1}', b'']
     """
     try:
         found = _list_of_raw.decode(data)
@@ -64,7 +66,11 @@ def elements(data: bytes) -> Iterator[bytes]:
 
 
 def split(data: bytes, *, start: int) -> Iterator[bytes]:
-    """Yield what stands between the commas of the list that begins before `start`."""
+    """Yield what stands between the commas of the list that begins before `start`.
+
+    When no bracket closes the list, its last element is one that cannot be decoded: the one that
+    was cut, or an empty one where the cut fell between two.
+    """
     depth, begin = 0, start
     for match in _TOKEN.finditer(data, start):
         token = match.group()
@@ -82,6 +88,8 @@ def split(data: bytes, *, start: int) -> Iterator[bytes]:
     rest = data[begin:].strip()
     if rest:
         yield rest
+    if depth == 0:
+        yield b""
 
 
 def _trimmed(data: bytes) -> bytes:
