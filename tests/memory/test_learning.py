@@ -171,3 +171,34 @@ def test_an_interrupted_proof_resumes(tau_attempts: list[Attempt], tmp_path: Pat
     assert resumed == fresh
     assert resumed.numbers["within_auc"] == first.numbers["within_auc"]
     assert steps[-1] == (4, 4)
+
+
+def _demo_attempts() -> list[Attempt]:
+    from twiceshy.attempts.reading import read_attempts
+    from twiceshy.demo_data import demo_path
+
+    return list(read_attempts(demo_path("train")))
+
+
+def test_step_lessons_come_from_the_fatal_step() -> None:
+    learned = learn(_demo_attempts(), max_demonstrations=5)
+    supported = [
+        each
+        for each in learned.lessons
+        if each.level is EvidenceLevel.SUPPORTED_WITHIN_TASK and each.kind == "avoid"
+    ]
+    assert learned.report.numbers["vocabulary"] == "conditions"
+    assert 0 < len(supported) < 30
+    assert all(each.instead for each in supported[:3])
+    assert learned.report.numbers["n_claimed"] < 50
+    titles = [table.title for table in learned.report.tables]
+    assert "Strongest patterns within tasks" not in titles
+
+
+@pytest.mark.slow
+def test_step_lessons_hold_on_unseen_games() -> None:
+    report = prove_lessons(_demo_attempts(), n_null=20)
+    assert report.numbers["primary_arm"] == "fatal_step"
+    assert report.numbers["within_auc"]["low"] > 0.6
+    assert report.numbers["null"]["p"] == 1 / 21
+    assert report.numbers["placebo_auc"]["mean"] == pytest.approx(0.5, abs=0.02)

@@ -25,8 +25,8 @@ from twiceshy.evidence.held_out.verdict import NeededTasks, holds, needed_tasks,
 from twiceshy.evidence.stats.ranking import Auc
 from twiceshy.evidence.tables import EventTable
 
-_SPLITS_BY_CELLS = ((100_000, 10), (700_000, 5))
-"""Attempts times events up to which so many splits are made; beyond, two."""
+_SPLITS_BY_CELLS = ((100_000, 10), (700_000, 5), (2_000_000, 2))
+"""Attempts times events up to which so many splits are made; beyond, one."""
 
 
 class NullRank(NamedTuple):
@@ -148,7 +148,7 @@ def prove(
         table: Events of scored attempts.
         miners: Arms by name; the first is the one the verdict is about. At least one.
         folds: Parts the tasks are dealt into; fewer when there are fewer tasks.
-        n_splits: Times the dealing is repeated; None takes 10, 5 or 2 by the size of the table.
+        n_splits: Times the dealing is repeated; None takes 10 to 1 by the size of the table.
         n_null: Runs on shuffled labels; at least 100 for a p-value worth printing.
         seed: Seed of folds, shuffles and bootstrap.
         scores: More scores that need no label, each of shape (n_attempts,), higher for failure.
@@ -217,7 +217,7 @@ def _check(
 
 
 def _usual_splits(table: EventTable) -> int:
-    return next((n for cells, n in _SPLITS_BY_CELLS if table.present.size <= cells), 2)
+    return next((n for cells, n in _SPLITS_BY_CELLS if table.present.size <= cells), 1)
 
 
 def _silent(done: int, total: int, /) -> None:

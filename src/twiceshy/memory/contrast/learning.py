@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twiceshy.attempts.types import Attempt
-from twiceshy.evidence.held_out import HeldOut, Miner, prove
+from twiceshy.evidence.held_out import Arm, HeldOut, Miner, prove
 from twiceshy.evidence.report import Report
 from twiceshy.evidence.tables import EventTable
 from twiceshy.lessons import EvidenceLevel, Lesson
@@ -76,9 +76,11 @@ def learn(
     tick = progress or _silent
     prepared = _prepare(attempts, vocabulary=vocabulary, alpha=alpha)
     tick(1, 3)
-    held_out = _prove(prepared, alpha=alpha, n_null=0, n_draws=0, seed=seed)
+    claims: Arm | None = None
+    if not prepared.account.by_step:
+        claims = _prove(prepared, alpha=alpha, n_null=0, n_draws=0, seed=seed).main
     tick(2, 3)
-    lessons = _lessons(prepared, held_out, max_demonstrations=max_demonstrations)
+    lessons = _lessons(prepared, claims, max_demonstrations=max_demonstrations)
     tick(3, 3)
     return Learned(
         lessons=lessons,
@@ -129,7 +131,7 @@ def prove_lessons(
         checkpoint=checkpoint,
         progress=progress,
     )
-    lessons = _lessons(prepared, held_out, max_demonstrations=0)
+    lessons = _lessons(prepared, held_out.main, max_demonstrations=0)
     return prove_report(prepared.account, held_out, lessons)
 
 
@@ -159,6 +161,7 @@ def _prepare(
         mined=mined,
         pooled=mine_pooled(table, mined),
         study=find_divergences(attempts),
+        by_step=isinstance(chosen, Conditions),
     )
     return _Prepared(attempts, scored, chosen, account)
 
@@ -225,11 +228,11 @@ def label_free_scores(attempts: Sequence[Attempt]) -> dict[str, NDArray[np.float
 
 
 def _lessons(
-    prepared: _Prepared, held_out: HeldOut, *, max_demonstrations: int | None
+    prepared: _Prepared, claims: Arm | None, *, max_demonstrations: int | None
 ) -> tuple[Lesson, ...]:
     if prepared.vocabulary is None:
         return ()
-    if isinstance(prepared.vocabulary, Conditions):
+    if claims is None or prepared.account.by_step:
         from twiceshy.memory.contrast.conditions_lessons import mine_conditions
 
         found = mine_conditions(prepared.scored, max_demonstrations=max_demonstrations)
@@ -240,9 +243,11 @@ def _lessons(
         mined=prepared.account.mined,
         vocabulary=prepared.vocabulary,
         study=prepared.account.study,
-        claims=held_out.main,
+        claims=claims,
     )
     mined = (*pattern_lessons(source), *find_recoveries(prepared.scored))
+    if max_demonstrations == 0:
+        return _ranked(mined, ())
     return _ranked(mined, find_demonstrations(prepared.scored, max_lessons=max_demonstrations))
 
 

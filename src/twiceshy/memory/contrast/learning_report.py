@@ -44,6 +44,9 @@ class Account:
     mined: Mined
     pooled: PooledMining
     study: DivergenceStudy
+    by_step: bool = False
+    """Whether the lessons were mined from single steps; presence in a whole attempt then says
+    little, because a longer attempt shows more of everything."""
 
     def count(self, outcome: Outcome) -> int:
         """How many attempts have this outcome."""
@@ -64,11 +67,11 @@ def learn_report(account: Account, lessons: Sequence[Lesson], *, seed: int) -> R
     return Report(
         kind="learn",
         title="What separates failures from successes of the same task",
-        summary=(_headline(account), *_context(account)),
+        summary=(_headline(account, lessons), *_context(account)),
         numbers=_numbers(account, lessons),
         tables=(
             lesson_table(lessons),
-            pattern_table(account.mined),
+            *(() if account.by_step else (pattern_table(account.mined),)),
             *(divergence_tables(account.study) if account.study.pairs else ()),
             *reversal_tables(account.pooled),
         ),
@@ -83,14 +86,14 @@ def prove_report(account: Account, held_out: HeldOut, lessons: Sequence[Lesson])
     `ok` is false when lessons are claimed and the held-out test does not bear them out.
     """
     main = held_out.main
-    claimed = len(account.mined.supported)
+    claimed = _count(lessons, EvidenceLevel.SUPPORTED_WITHIN_TASK)
     numbers = _numbers(account, lessons) | _proof_numbers(held_out)
     return Report(
         kind="prove lessons",
         title="Do the lessons hold on tasks they were not mined from?",
         summary=(
             held_out.verdict[0],
-            _second_line(account),
+            _second_line(account, lessons),
             *held_out.verdict[1:],
             *_context(account),
         ),
@@ -115,7 +118,7 @@ def prove_report(account: Account, held_out: HeldOut, lessons: Sequence[Lesson])
     )
 
 
-def _headline(account: Account) -> str:
+def _headline(account: Account, lessons: Sequence[Lesson]) -> str:
     mined = account.mined
     if account.vocabulary is None and mined.n_attempts:
         return (
@@ -130,24 +133,34 @@ def _headline(account: Account) -> str:
             f"{mined.n_mixed_tasks} mixed tasks cannot decide: nothing is claimed below"
             f" {MIXED_TO_CLAIM} and nothing suggested below {MIXED_TO_SUGGEST} ({mixed})."
         )
-    n_suggested = sum(each.level is EvidenceLevel.SUGGESTED for each in mined.patterns)
+    n_suggested = _count(lessons, EvidenceLevel.SUGGESTED)
     if mined.gate == "suggest":
         return (
-            f"{n_suggested} patterns are worth a trial and none is claimed: {mixed}, and claims"
+            f"{n_suggested} lessons are worth a trial and none is claimed: {mixed}, and claims"
             f" need {MIXED_TO_CLAIM}."
         )
     return (
-        f"{len(mined.supported)} of {mined.n_tested} tested patterns are supported within tasks at"
-        f" a false discovery rate of {mined.alpha:.0%}, and {n_suggested} more are worth a trial"
-        f" ({mixed}, {mined.n_pairs} failure-success pairs)."
+        f"{_count(lessons, EvidenceLevel.SUPPORTED_WITHIN_TASK)} lessons are supported within tasks"
+        f" at a false discovery rate of {mined.alpha:.0%}, and {n_suggested} more are worth a trial"
+        f" ({_n_tested(account, lessons)} patterns tested; {mixed}; {mined.n_pairs}"
+        " failure-success pairs)."
     )
 
 
-def _second_line(account: Account) -> str:
+def _count(lessons: Sequence[Lesson], level: EvidenceLevel) -> int:
+    return sum(each.level is level for each in lessons)
+
+
+def _n_tested(account: Account, lessons: Sequence[Lesson]) -> int:
+    """Patterns tested: by the search the lessons come from, else by the within-task search."""
+    return max([account.mined.n_tested, *(each.evidence.n_tested for each in lessons)])
+
+
+def _second_line(account: Account, lessons: Sequence[Lesson]) -> str:
     """The headline, or only the counts where the verdict has already said that they are too few."""
     if account.mined.gate == "describe" and account.mined.n_mixed_tasks:
         return f"{mixed_tasks(account)}; below {MIXED_TO_SUGGEST} nothing is even suggested."
-    return _headline(account)
+    return _headline(account, lessons)
 
 
 def mixed_tasks(account: Account) -> str:
@@ -206,9 +219,9 @@ def _numbers(account: Account, lessons: Sequence[Lesson]) -> dict[str, Any]:
         "gate": mined.gate,
         "min_informative_tasks": mined.min_informative,
         "n_patterns": len(mined.patterns),
-        "n_patterns_tested": mined.n_tested,
-        "n_claimed": sum(each.level is EvidenceLevel.SUPPORTED_WITHIN_TASK for each in lessons),
-        "n_suggested": sum(each.level is EvidenceLevel.SUGGESTED for each in lessons),
+        "n_patterns_tested": _n_tested(account, lessons),
+        "n_claimed": _count(lessons, EvidenceLevel.SUPPORTED_WITHIN_TASK),
+        "n_suggested": _count(lessons, EvidenceLevel.SUGGESTED),
         "n_demonstrations": len(lessons) - len(mined_lessons),
         "pooled": {
             "n_tested": pooled.n_tested,

@@ -22,6 +22,7 @@ from twiceshy.errors import BadInput
 from twiceshy.evidence.held_out import MIXED_TO_CLAIM, MIXED_TO_SUGGEST
 from twiceshy.evidence.stats.fdr import q_values
 from twiceshy.evidence.stats.fixed_effects import (
+    Interval,
     PooledEffects,
     WithinDesign,
     WithinEffects,
@@ -173,6 +174,7 @@ def gate_for(n_mixed_tasks: int) -> Gate:
 class _Found(NamedTuple):
     fit: Fit
     within: WithinEffects
+    interval: Interval
     exact: StratifiedTest | None
 
 
@@ -220,7 +222,7 @@ class TrainingTests:
         within = design.fit(failed[rows])
         exact = None if null is None else null.test(failed[rows])
         p_value = within.p_value if exact is None else exact.p_value
-        return _Found(self._fit(within, p_value), within, exact)
+        return _Found(self._fit(within, p_value), within, within.interval(), exact)
 
     def _fit(self, within: WithinEffects, p_value: NDArray[np.float64]) -> Fit:
         testable = within.n_informative >= self.min_informative
@@ -339,11 +341,10 @@ def _pooled_effect(table: EventTable, column: int, pooled: PooledEffects) -> Eff
 
 
 def _within_effect(column: int, found: _Found) -> Effect:
-    interval = found.within.interval()
     return Effect(
         estimate=number(found.within.effect[column]),
-        low=number(interval.low[column]),
-        high=number(interval.high[column]),
+        low=number(found.interval.low[column]),
+        high=number(found.interval.high[column]),
         p_value=number(found.fit.p_value[column]),
         q_value=number(found.fit.q_value[column]),
         n_attempts=found.within.n_attempts,
