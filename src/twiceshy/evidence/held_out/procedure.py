@@ -241,14 +241,14 @@ def _null_runs(
     for index in range(n_null):
         run = finished.get(index)
         if run is None:
-            run = _null_run(setting, index, key)
+            run = _null_run(setting, index, key=key)
             append_run(checkpoint, run)
         runs.append(run)
         tick(index + 2, n_null + 1)
     return runs
 
 
-def _null_run(setting: _Setting, index: int, key: str) -> NullRun:
+def _null_run(setting: _Setting, index: int, *, key: str) -> NullRun:
     table = setting.table
     rng = np.random.default_rng([setting.seed, 1, index])
     labels = shuffled_within_tasks(table.failed, task=table.task, rng=rng)

@@ -82,7 +82,7 @@ def transfers(
     rows = np.array([first_row[int(code)] for code in sums.task], dtype=np.int64)
     weight = share[np.ix_(rows, ever)]
     effects = _effects(sums.cross, sums.square, weight=weight, varies=sums.varies)
-    lifts = _pooled_lift(table.present[:, ever], table.failed, share[:, ever])
+    lifts = _pooled_lift(table.present[:, ever], table.failed, share=share[:, ever])
     frequency = chosen.mean(axis=(0, 1))
     with np.errstate(invalid="ignore"):
         mean_weight = weights.sum(axis=(0, 1)) / chosen.sum(axis=(0, 1))
@@ -154,7 +154,7 @@ def _effects(
 
 
 def _pooled_lift(
-    present: NDArray[np.bool_], failed: NDArray[np.bool_], share: NDArray[np.float64]
+    present: NDArray[np.bool_], failed: NDArray[np.bool_], *, share: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """P(failed | present) - P(failed | absent) with attempts weighted by `share`; NaN undefined."""
     with_pattern, without = share * present, share * ~present

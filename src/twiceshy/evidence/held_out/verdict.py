@@ -93,7 +93,7 @@ def verdict(
     elif holds(primary, n_mixed):
         first = _supported(primary)
     else:
-        first = _undecided(primary, n_mixed, needed)
+        first = _undecided(primary, n_mixed=n_mixed, needed=needed)
     return (*first, *_beside(primary, baselines))
 
 
@@ -125,7 +125,7 @@ def _supported(arm: Arm) -> tuple[str, ...]:
     )
 
 
-def _undecided(arm: Arm, n_mixed: int, needed: Sequence[NeededTasks]) -> tuple[str, ...]:
+def _undecided(arm: Arm, *, n_mixed: int, needed: Sequence[NeededTasks]) -> tuple[str, ...]:
     if n_mixed >= MIXED_TO_CLAIM:
         opening = f"No lesson held up on unseen tasks, with {n_mixed} mixed tasks to find one"
     else:

@@ -312,17 +312,17 @@ def adjusted_over_pairs(
     if gaps.size == 0:
         return Auc(None, None, None, 0, 0)
     tasks, code = np.unique(pairs.task, return_inverse=True)
-    centre = float(_adjusted(gaps, contrast, np.ones((1, pairs.task.size)))[0])
+    centre = float(_adjusted(gaps, contrast, weights=np.ones((1, pairs.task.size)))[0])
     low, high = None, None
     if n_draws and tasks.size > 1:
         draws = task_draws(tasks.size, n_draws=n_draws, seed=seed)
-        low, high = percentile_interval(_adjusted(gaps, contrast, draws[:, code]))
+        low, high = percentile_interval(_adjusted(gaps, contrast, weights=draws[:, code]))
     value = None if np.isnan(centre) else centre
     return Auc(value, low, high, pairs.task.size, tasks.size)
 
 
 def _adjusted(
-    gaps: NDArray[np.float64], contrast: PolicyContrast, weights: NDArray[np.float64]
+    gaps: NDArray[np.float64], contrast: PolicyContrast, *, weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Adjusted AUC under each row of pair weights, shape (n_draws,); NaN without a usable block."""
     total = np.zeros(weights.shape[0])
@@ -331,7 +331,7 @@ def _adjusted(
         inside = contrast.block == block
         mass = weights[:, inside]
         size = mass.sum(axis=1)
-        area = _block_areas(gaps[:, inside], contrast, inside, mass)
+        area = _block_areas(gaps[:, inside], contrast, inside=inside, mass=mass)
         usable = np.isfinite(area)
         total[usable] += (area * size)[usable]
         weight[usable] += size[usable]
@@ -341,6 +341,7 @@ def _adjusted(
 def _block_areas(
     gaps: NDArray[np.float64],
     contrast: PolicyContrast,
+    *,
     inside: NDArray[np.bool_],
     mass: NDArray[np.float64],
 ) -> NDArray[np.float64]:

@@ -249,15 +249,14 @@ def _hypergeometric(
     possible = count <= high[:, None]
     count = np.minimum(count, high[:, None])
     with_pattern = n_present[:, None]
-    log_mass = _log_choose(log_factorial, with_pattern, count) + _log_choose(
-        log_factorial, size - with_pattern, n_failed - count
-    )
-    log_mass -= _log_choose(log_factorial, np.array(size), np.array(n_failed))
+    log_mass = _log_choose(with_pattern, count, log_factorial=log_factorial)
+    log_mass += _log_choose(size - with_pattern, n_failed - count, log_factorial=log_factorial)
+    log_mass -= _log_choose(np.array(size), np.array(n_failed), log_factorial=log_factorial)
     return np.where(possible, np.exp(log_mass), 0.0)
 
 
 def _log_choose(
-    log_factorial: NDArray[np.float64], n: NDArray[np.int64], k: NDArray[np.int64]
+    n: NDArray[np.int64], k: NDArray[np.int64], *, log_factorial: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     return log_factorial[n] - log_factorial[k] - log_factorial[n - k]
 

@@ -132,7 +132,7 @@ def prove_lessons(
         progress=progress,
     )
     lessons = _lessons(prepared, held_out.main, max_demonstrations=0)
-    return prove_report(prepared.account, held_out, lessons)
+    return prove_report(prepared.account, held_out, lessons=lessons)
 
 
 def _silent(done: int, total: int, /) -> None:

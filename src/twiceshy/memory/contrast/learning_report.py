@@ -80,7 +80,7 @@ def learn_report(account: Account, lessons: Sequence[Lesson], *, seed: int) -> R
     )
 
 
-def prove_report(account: Account, held_out: HeldOut, lessons: Sequence[Lesson]) -> Report:
+def prove_report(account: Account, held_out: HeldOut, *, lessons: Sequence[Lesson]) -> Report:
     """Report whether the mining holds on unseen tasks.
 
     `ok` is false when lessons are claimed and the held-out test does not bear them out.

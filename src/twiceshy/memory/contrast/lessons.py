@@ -57,13 +57,13 @@ class Source:
     """Held-out results of the arm that selects as the claims are selected."""
 
 
-def lesson_id(kind: LessonKind, pattern: str, scope: Mapping[str, str]) -> str:
+def lesson_id(kind: LessonKind, pattern: str, *, scope: Mapping[str, str]) -> str:
     """Return the content hash of kind, pattern and scope.
 
     Example:
-        >>> lesson_id("avoid", "a", {}) == lesson_id("avoid", "a", {})
+        >>> lesson_id("avoid", "a", scope={}) == lesson_id("avoid", "a", scope={})
         True
-        >>> lesson_id("avoid", "a", {}) == lesson_id("strategy", "a", {})
+        >>> lesson_id("avoid", "a", scope={}) == lesson_id("strategy", "a", scope={})
         False
     """
     return hashlib.sha256(msgspec.json.encode([kind, pattern, dict(scope)])).hexdigest()[:16]
@@ -134,7 +134,7 @@ def _lesson(
         instead = alternative_of(pairs)
     evidence = _evidence(source, pattern, to_failure=to_failure)
     return Lesson(
-        id=lesson_id(kind, pattern.name, scope),
+        id=lesson_id(kind, pattern.name, scope=scope),
         kind=kind,
         text=sentence(phrase, kind=kind, instead=instead),
         pattern=pattern.name,
@@ -148,7 +148,7 @@ def _lesson(
         level=pattern.level,
         evidence=evidence,
         contrast=_contrast(pairs),
-        flags=_flags(source, pattern, evidence),
+        flags=_flags(source, pattern, evidence=evidence),
         extra={} if pattern.log_odds_ratio is None else {"log_odds_ratio": pattern.log_odds_ratio},
     )
 
@@ -236,7 +236,7 @@ def _ids(table: EventTable, rows: NDArray[np.bool_]) -> tuple[str, ...]:
     return tuple(table.attempt_ids[row] for row in places[:MAX_IDS])
 
 
-def _flags(source: Source, pattern: Pattern, evidence: Evidence) -> tuple[str, ...]:
+def _flags(source: Source, pattern: Pattern, *, evidence: Evidence) -> tuple[str, ...]:
     held_out = evidence.held_out.estimate if evidence.held_out is not None else None
     within = pattern.within.estimate or 0.0
     supported = pattern.level is EvidenceLevel.SUPPORTED_WITHIN_TASK

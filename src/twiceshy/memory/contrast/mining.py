@@ -302,7 +302,7 @@ def _pattern(
     shown = table.present[:, column]
     n_shown, n_failed = int(shown.sum()), int((shown & table.failed).sum())
     n_other = shown.size - n_shown
-    over_all = _pooled_effect(table, column, pooled)
+    over_all = _pooled_effect(table, column, pooled=pooled)
     inside = _within_effect(column, found)
     differ = (over_all.estimate or 0.0) * (inside.estimate or 0.0) < 0
     return Pattern(
@@ -329,7 +329,7 @@ def _pattern(
     )
 
 
-def _pooled_effect(table: EventTable, column: int, pooled: PooledEffects) -> Effect:
+def _pooled_effect(table: EventTable, column: int, *, pooled: PooledEffects) -> Effect:
     return Effect(
         estimate=number(pooled.effect[column]),
         low=number(pooled.low[column]),

@@ -104,7 +104,7 @@ def _lesson(symptom: tuple[str, str], met: Sequence[_Met], *, scope: Mapping[str
     against = [each.attempt.id for each in met if not _passed(each) and each.steps == steps]
     pattern = f"error: {tool}: {error}"
     return Lesson(
-        id=lesson_id("recover", pattern, scope),
+        id=lesson_id("recover", pattern, scope=scope),
         kind="recover",
         text=f"When {tool} fails with an error about '{error}': {', then '.join(steps)}.",
         pattern=pattern,
