@@ -97,7 +97,7 @@ def _demonstration(task: str, sides: _Sides, *, level: Level, scope: Mapping[str
     steps = best.steps[:MAX_STEPS]
     done = "; ".join(steps) or "nothing"
     return Lesson(
-        id=lesson_id("demonstration", pattern, scope),
+        id=lesson_id("demonstration", pattern, scope=scope),
         kind="demonstration",
         text=f"A passing attempt at this task made {len(best.steps)} {_DONE[level]}: {done}",
         pattern=pattern,
