@@ -38,6 +38,7 @@ _CHILDREN: dict[type[msgspec.Struct], dict[str, type[msgspec.Struct]]] = {
 _VERSIONS: dict[type, int] = {Attempt: SCHEMA_VERSION, Lesson: LESSON_VERSION}
 _encoder = msgspec.json.Encoder()
 _canonical = msgspec.json.Encoder(order="deterministic")
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class _Version(msgspec.Struct):
@@ -58,9 +59,7 @@ def encode(record: Attempt | Lesson) -> bytes:
         >>> encode(Attempt(task="t", verdict=verdict, extra={"note": 1}))
         b'{"version":1,"task":"t","verdict":{"outcome":"success"},"note":1}'
     """
-    data = _encode(_encoder, record)
-    if b'"extra":' in data:
-        data = _encoder.encode(_lowered(msgspec.to_builtins(record), type(record)))
+    data = _encode_at_level(record)
     if data.startswith(b'{"version":'):
         return data
     return b'{"version":%d,' % record.version + data[1:]
@@ -126,9 +125,19 @@ def json_schema() -> dict[str, dict[str, Any]]:
 _NOWHERE = Provenance()
 
 
-def _encode(encoder: msgspec.json.Encoder, record: Attempt | Lesson) -> bytes:
+def _encode_at_level(record: Attempt | Lesson) -> bytes:
+    bare = msgspec.structs.replace(record, extra={}) if record.extra else record
+    data = _encode(_encoder, bare)
+    if b'"extra":' in data or not _known(type(record)).isdisjoint(record.extra):
+        return _encode(_encoder, _lowered(msgspec.to_builtins(record), type(record)))
+    if record.extra:
+        return data[:-1] + b"," + _encode(_encoder, record.extra)[1:]
+    return data
+
+
+def _encode(encoder: msgspec.json.Encoder, value: object) -> bytes:
     try:
-        return encoder.encode(record)
+        return encoder.encode(value)
     except (UnicodeEncodeError, OverflowError, TypeError) as error:
         raise BadInput(
             "values that JSON can hold", got=str(error), fix="Clean the text with errors='replace'."
@@ -143,11 +152,18 @@ def _decode(data: bytes | str, kind: type[Record]) -> Record:
         return _decode_slowly(data, kind, first_error=error)
     if record.version > _VERSIONS[kind]:
         _check_version(data, kind)
+    fields = _fields.decode(data)
     try:
-        _scanner(kind).decode(data)
+        for name, scanner in _scanners(kind):
+            if name in fields:
+                scanner.decode(fields[name])
     except msgspec.ValidationError:
         return _decode_slowly(data, kind)
-    return record
+    unknown = fields.keys() - _known(kind)
+    if not unknown:
+        return record
+    added = {name: msgspec.json.decode(raw) for name, raw in fields.items() if name in unknown}
+    return msgspec.structs.replace(record, extra={**record.extra, **added})
 
 
 def _decode_slowly(
@@ -201,22 +217,28 @@ def _loader(kind: type[Any]) -> msgspec.json.Decoder[Any]:
 
 
 @cache
-def _scanner(kind: type[msgspec.Struct]) -> msgspec.json.Decoder[Any]:
-    """Return a decoder that fails on an unknown field at any level and builds next to nothing."""
-    return msgspec.json.Decoder(_mirror(kind))
+def _scanners(kind: type[msgspec.Struct]) -> tuple[tuple[str, msgspec.json.Decoder[Any]], ...]:
+    """Return, for each field that holds records of ours, a decoder that fails on an unknown field.
+
+    They build next to nothing: what is not a record of ours stays raw.
+    """
+    return tuple(
+        (name, msgspec.json.Decoder(_held(kind, name))) for name in _CHILDREN.get(kind, {})
+    )
+
+
+def _held(kind: type[msgspec.Struct], name: str) -> Any:
+    one = _mirror(_CHILDREN[kind][name])
+    return list[one] if _holds_many(kind, name) else one | None
 
 
 @cache
 def _mirror(kind: type[msgspec.Struct]) -> type[msgspec.Struct]:
     children = _CHILDREN.get(kind, {})
-    fields: list[tuple[str, Any, Any]] = []
-    for field in msgspec.structs.fields(kind):
-        child = children.get(field.name)
-        held: Any = msgspec.Raw
-        if child is not None:
-            one = _mirror(child)
-            held = list[one] if _holds_many(kind, field.name) else one | None
-        fields.append((field.encode_name, held, None))
+    fields: list[tuple[str, Any, Any]] = [
+        (name, _held(kind, name) if name in children else msgspec.Raw, None)
+        for name in kind.__struct_encode_fields__
+    ]
     return msgspec.defstruct(f"_{kind.__name__}", fields, forbid_unknown_fields=True)
 
 
