@@ -266,6 +266,13 @@ def test_tau2_endings(reason: str, kind: str | None, tmp_path: Path) -> None:
     assert attempt.verdict.as_recorded is Outcome.FAILURE
 
 
+def test_tau2_that_ended_before_its_first_message(tmp_path: Path) -> None:
+    ended = {"termination_reason": "infrastructure_error", "messages": None, "reward_info": None}
+    (attempt,) = read_lines(tmp_path, [{**SIMULATION, **ended}])
+    assert (attempt.verdict.broken, attempt.verdict.recorded) == ("refusal", Outcome.UNSCORED)
+    assert attempt.steps == ()
+
+
 def test_table_with_several_attempts_per_row(tmp_path: Path) -> None:
     row = {
         "question": "2 + 2 ?",

@@ -106,6 +106,7 @@ def test_a_folder_of_mixed_formats(tmp_path: Path) -> None:
     write(tmp_path / "blank.jsonl", "\n \n")
     write(tmp_path / "image.png", bytes(range(256)))
     write(tmp_path / "notes.txt", "buy milk\n")
+    write(tmp_path / "other.jsonl", '{"question": 1, "gold": 2}\n')
     attempts, summary = read(tmp_path)
     assert summary.formats == {"openai_chat": 2, "table": 2, "tau_bench": 1}
     assert len(attempts) == 5
@@ -115,6 +116,7 @@ def test_a_folder_of_mixed_formats(tmp_path: Path) -> None:
     assert "blank" in reasons["blank.jsonl"]
     assert "binary" in reasons["image.png"]
     assert "--map" in reasons["notes.txt"]
+    assert "question, gold" in reasons["other.jsonl"]
     assert any("several formats" in line for line in summary.notes())
 
 

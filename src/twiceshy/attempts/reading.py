@@ -9,7 +9,8 @@ from pathlib import Path
 from twiceshy.attempts.classify import Rule, classify
 from twiceshy.attempts.outcomes import OutcomeTable, load_outcomes
 from twiceshy.attempts.readers import READERS, Reader, ReadOptions
-from twiceshy.attempts.readers.table import checked_mapping
+from twiceshy.attempts.readers.parquet import is_parquet
+from twiceshy.attempts.readers.table import checked_mapping, column_names
 from twiceshy.attempts.sealing import Sealer
 from twiceshy.attempts.sources import FileSource, expand
 from twiceshy.attempts.summary import FileSummary, ImportSummary, Skipped, Tally
@@ -162,7 +163,7 @@ def read_attempts(
     rules: Sequence[Rule] = (),
     progress: Progress | None = None,
 ) -> Reading:
-    """Return the attempts in files, folders and globs, to be read as they are iterated over.
+    r"""Return the attempts in files, folders and globs, to be read as they are iterated over.
 
     Args:
         paths: One path or several.
@@ -177,6 +178,16 @@ def read_attempts(
     Raises:
         BadInput: When a path matches nothing, the format is unknown, or the mapping or the outcomes
             file cannot be used. Bad content in a log raises nothing: it is in `Reading.summary`.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "runs.csv")
+        ...     _ = path.write_text("question,correct\n2 + 2?,yes\n2 + 2?,no\n")
+        ...     reading = read_attempts(path, mapping={"task": "question", "success": "correct"})
+        ...     outcomes = [attempt.outcome.value for attempt in reading]
+        >>> outcomes, reading.summary.n_tasks
+        (['success', 'failure'], 1)
     """
     files = expand([paths] if isinstance(paths, str | Path) else paths)
     checked_mapping(mapping or {})
@@ -219,6 +230,10 @@ def _why_not(source: FileSource) -> str:
         return "its compressed data is damaged from the start"
     if not source.head.strip():
         return "the file holds only blank lines"
+    columns = column_names(source)
+    if columns and (b"\0" not in source.head or is_parquet(source)):
+        shown = ", ".join(columns[:8]) + (", …" if len(columns) > 8 else "")
+        return f"no reader knows its columns ({shown}); say what they are with --map"
     if b"\0" in source.head:
         return "it is binary data of no known format"
     begin = source.head[:40].decode("utf-8", "replace").split("\n")[0]

@@ -128,8 +128,10 @@ def _read_one(
     if isinstance(record, Unreadable):
         return record
     task_id = parts.as_id(record.get("task_id"))
-    messages = record.get("messages")
-    if task_id is None or not isinstance(messages, list):
+    messages: object = record.get("messages")
+    if messages is None and not record.get("ticks"):
+        messages = ()  # it ended before the first message
+    if task_id is None or not isinstance(messages, (list, tuple)):
         wanted = "a simulation with task_id and messages"
         return parts.missing(source, number, expected=wanted, got=", ".join(sorted(record)[:8]))
     ending = parts.as_text(record.get("termination_reason"))
