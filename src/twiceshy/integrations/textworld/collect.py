@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -211,6 +212,8 @@ def _written(attempts: Iterable[Attempt], out: Path | None) -> Iterator[Attempt]
 
 
 def _read_known(out: Path) -> dict[_Key, Attempt]:
+    if out.suffix in (".gz", ".zst", ".xz", ".bz2"):
+        raise BadInput("a plain .jsonl file to append to", got=str(out), fix="Compress it after.")
     if not out.exists():
         out.parent.mkdir(parents=True, exist_ok=True)
         return {}
@@ -262,7 +265,7 @@ def collect_to_file(
         BadInput: See `collect`; or a line of `lessons_file` is not a lesson.
         MissingExtra: textworld is not installed.
     """
-    lines = lessons_file.read_bytes().splitlines() if lessons_file is not None else []
+    lessons = _read_lessons(lessons_file) if lessons_file is not None else []
     n_before = len(_read_known(out))
     endings = Counter(
         attempt.ending
@@ -270,7 +273,7 @@ def collect_to_file(
             games=parse_games(games),
             attempts_per_game=attempts_per_game,
             arm=arm,
-            lessons=[decode_lesson(line) for line in lines if line.strip()],
+            lessons=lessons,
             seed=seed,
             out=out,
             cache=cache,
@@ -286,3 +289,18 @@ def collect_to_file(
         lost=endings["lost"],
         timed_out=endings["max_steps"],
     )
+
+
+def _read_lessons(path: Path) -> list[Lesson]:
+    if not path.is_file():
+        raise BadInput("a file of lessons", got=f"no {path}", fix="Make it with twiceshy learn.")
+    data = path.read_bytes()
+    data = gzip.decompress(data) if path.suffix == ".gz" else data
+    lessons = []
+    for number, line in enumerate(data.splitlines(), start=1):
+        if line.strip():
+            try:
+                lessons.append(decode_lesson(line))
+            except BadInput as error:
+                raise BadInput("a lesson", got=str(error), where=f"{path}:{number}") from error
+    return lessons
