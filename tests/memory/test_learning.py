@@ -125,6 +125,17 @@ def test_gsm8k_lessons_hold_in_full(gsm8k_attempts: list[Attempt]) -> None:
     _check_gsm8k_proof(report)
 
 
+def test_learning_and_proving_at_once_is_the_same_proof(tau_attempts: list[Attempt]) -> None:
+    learned = learn(tau_attempts, n_null=3)
+    alone = prove_lessons(tau_attempts, n_null=3)
+    assert learned.proof is not None
+    assert learned.proof.numbers["within_auc"] == alone.numbers["within_auc"]
+    assert learned.proof.numbers["null"] == alone.numbers["null"]
+    assert learned.held_out.main.null is not None
+    assert len(learned.held_out.main.null.runs) == 3
+    assert learn(tau_attempts).proof is None
+
+
 def _chat(outcome: Outcome, n: int) -> list[Attempt]:
     steps = (Step(role="user", text="hi"), Step(role="assistant", text="hello"))
     return [

@@ -39,6 +39,8 @@ class NullRank(NamedTuple):
     high: float
     p_value: float
     """(1 + runs at least as high) / (1 + runs), one-sided."""
+    runs: tuple[float, ...]
+    """The shuffled runs, one number each."""
 
 
 class Spread(NamedTuple):
@@ -297,8 +299,9 @@ def _rank(real: Auc | None, null: list[float | None]) -> NullRank | None:
     spread = _spread(null)
     if real is None or real.value is None or spread is None:
         return None
-    reached = sum(each is not None and each >= real.value for each in null)
-    return NullRank(*spread, (1 + reached) / (1 + spread.n))
+    runs = tuple(each for each in null if each is not None)
+    reached = sum(each >= real.value for each in runs)
+    return NullRank(*spread, (1 + reached) / (1 + spread.n), runs)
 
 
 def _spread(values: list[float | None]) -> Spread | None:

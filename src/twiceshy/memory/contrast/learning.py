@@ -45,6 +45,10 @@ class Learned:
     lessons: tuple[Lesson, ...]
     """By evidence level, then as strong as they are within tasks; all are candidates."""
     report: Report
+    proof: Report | None
+    """Whether the lessons hold on unseen tasks; None when no shuffled runs were asked for."""
+    held_out: HeldOut
+    """The numbers behind `proof`; without shuffled runs it holds no null and no verdict."""
     table: EventTable
     mined: Mined
     pooled: PooledMining
@@ -57,7 +61,9 @@ def learn(
     vocabulary: Vocabulary | None = None,
     alpha: float = 0.05,
     max_demonstrations: int | None = 50,
+    n_null: int = 0,
     seed: int = 0,
+    checkpoint: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Learned:
     """Mine attempts for what separates failures from successes of the same task.
@@ -67,28 +73,36 @@ def learn(
         vocabulary: How to turn attempts into events; None picks the built-in one that fits.
         alpha: False discovery rate of the claims, in (0, 1).
         max_demonstrations: How many concrete successes to return; None for one a task.
-        seed: Seed of the folds that give held-out effects and selection frequencies.
+        n_null: Runs of the whole procedure on shuffled labels for `Learned.proof`; 0 leaves the
+            proof out.
+        seed: Seed of everything random.
+        checkpoint: File that keeps finished shuffled runs, to go on after an interrupt.
         progress: Called with (steps done, steps in all).
 
     Raises:
         BadInput: When `alpha` is outside (0, 1).
     """
-    tick = progress or _silent
     prepared = _prepare(attempts, vocabulary=vocabulary, alpha=alpha)
-    tick(1, 3)
-    claims: Arm | None = None
-    if not prepared.account.by_step:
-        claims = _prove(prepared, alpha=alpha, n_null=0, n_draws=0, seed=seed).main
-    tick(2, 3)
-    lessons = _lessons(prepared, claims, max_demonstrations=max_demonstrations)
-    tick(3, 3)
+    held_out = _prove(
+        prepared,
+        alpha=alpha,
+        n_null=n_null,
+        n_draws=1000 if n_null else 0,
+        seed=seed,
+        checkpoint=checkpoint,
+        progress=progress,
+    )
+    lessons = _lessons(prepared, held_out.main, max_demonstrations=max_demonstrations)
+    account = prepared.account
     return Learned(
         lessons=lessons,
-        report=learn_report(prepared.account, lessons, seed=seed),
-        table=prepared.account.table,
-        mined=prepared.account.mined,
-        pooled=prepared.account.pooled,
-        divergence=prepared.account.study,
+        report=learn_report(account, lessons, seed=seed),
+        proof=prove_report(account, held_out, lessons=lessons) if n_null else None,
+        held_out=held_out,
+        table=account.table,
+        mined=account.mined,
+        pooled=account.pooled,
+        divergence=account.study,
     )
 
 
@@ -111,7 +125,7 @@ def prove_lessons(
         vocabulary: How to turn attempts into events; None picks the built-in one that fits.
         alpha: False discovery rate of selection, in (0, 1).
         folds: Parts the tasks are dealt into.
-        n_splits: Times the dealing is repeated; None chooses by the number of attempts.
+        n_splits: Times the dealing is repeated; None chooses by the size of the table.
         n_null: Runs of the whole procedure on shuffled labels; at least 100 for a verdict.
         seed: Seed of everything random.
         checkpoint: File that keeps finished shuffled runs, to go on after an interrupt.
@@ -133,10 +147,6 @@ def prove_lessons(
     )
     lessons = _lessons(prepared, held_out.main, max_demonstrations=0)
     return prove_report(prepared.account, held_out, lessons=lessons)
-
-
-def _silent(done: int, total: int, /) -> None:
-    del done, total
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,11 +238,11 @@ def label_free_scores(attempts: Sequence[Attempt]) -> dict[str, NDArray[np.float
 
 
 def _lessons(
-    prepared: _Prepared, claims: Arm | None, *, max_demonstrations: int | None
+    prepared: _Prepared, claims: Arm, *, max_demonstrations: int | None
 ) -> tuple[Lesson, ...]:
     if prepared.vocabulary is None:
         return ()
-    if claims is None or prepared.account.by_step:
+    if prepared.account.by_step:
         from twiceshy.memory.contrast.conditions_lessons import mine_conditions
 
         found = mine_conditions(prepared.scored, max_demonstrations=max_demonstrations)
