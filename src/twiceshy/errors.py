@@ -26,8 +26,8 @@ class TwiceshyError(Exception):
         fix: What to do about it, as an imperative sentence.
 
     Example:
-        >>> str(BadInput("a reward of 0 or 1", got="0.5", where="a.jsonl:3", fix="Give --threshold."))
-        'a.jsonl:3: expected a reward of 0 or 1, got 0.5. Give --threshold.'
+        >>> str(BadInput("a reward of 0 or 1", got="0.5", where="a.jsonl:3", fix="Say more."))
+        'a.jsonl:3: expected a reward of 0 or 1, got 0.5. Say more.'
     """
 
     def __init__(self, expected: str, *, got: str = "", where: str = "", fix: str = "") -> None:
@@ -64,8 +64,8 @@ def missing_extra(feature: str, extra: str) -> MissingExtra:
     """Return the error that names the install line for an optional dependency.
 
     Example:
-        >>> print(missing_extra("reading .eval logs", "inspect"))
-        expected the optional dependency for reading .eval logs. Run: pip install "twiceshy[inspect]"
+        >>> print(missing_extra("reading logs", "inspect"))
+        expected the optional dependency for reading logs. Run: pip install "twiceshy[inspect]"
     """
     return MissingExtra(
         f"the optional dependency for {feature}", fix=f'Run: pip install "twiceshy[{extra}]"'

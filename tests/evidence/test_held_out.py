@@ -11,7 +11,11 @@ from numpy.typing import NDArray
 
 from twiceshy.errors import BadInput
 from twiceshy.evidence.held_out import HeldOut, Miner, needed_tasks, prove
-from twiceshy.evidence.held_out.runs import folds_by_task, shuffled_within_tasks
+from twiceshy.evidence.held_out.runs import (
+    declared_folds,
+    folds_by_task,
+    shuffled_within_tasks,
+)
 from twiceshy.evidence.held_out.transfer import transfers
 from twiceshy.evidence.stats.fixed_effects import within_effects
 from twiceshy.evidence.tables import EventTable
@@ -368,3 +372,35 @@ def test_rarer_and_wider_searches_need_more_tasks() -> None:
     assert wide[0].n_tasks is not None
     assert wide[1].n_tasks is not None
     assert narrow[0].n_tasks < wide[0].n_tasks < wide[1].n_tasks
+
+
+def test_a_declared_split_mines_one_side_and_tests_the_other() -> None:
+    table = _planted(60, strength=0.5)
+    test = table.task >= 40
+    seen: list[NDArray[np.int64]] = []
+
+    def miner(rows: NDArray[np.int64], failed: NDArray[np.bool_], /) -> NDArray[np.float64]:
+        seen.append(rows)
+        return np.array([1.0, 0.0, 0.0, 0.0, 0.0])
+
+    found = prove(table, {"planted": miner}, declared=test, n_null=3, seed=0)
+    assert all((table.task[rows] < 40).all() for rows in seen)
+    assert len(seen) == 1 + 3
+    assert found.n_test_tasks == 20
+    mixed = {
+        code
+        for code in range(40, 60)
+        if 0 < table.failed[table.task == code].sum() < (table.task == code).sum()
+    }
+    assert found.main.held_out.within.n_tasks == len(mixed)
+    assert found.main.held_out.overall.n_pairs == int(
+        table.failed[test].sum() * (~table.failed[test]).sum()
+    )
+
+
+def test_a_task_on_both_sides_is_refused() -> None:
+    table = _planted(4, strength=0.5)
+    test = np.zeros(16, dtype=np.bool_)
+    test[:2] = True
+    with pytest.raises(BadInput, match="task 't0' in both splits"):
+        declared_folds(table, test)

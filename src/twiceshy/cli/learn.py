@@ -42,4 +42,4 @@ def learn(
         n_null=nulls,
         seed=seed,
     )
-    show(found.report, as_json=as_json, details=found.page)
+    show(found.report, as_json=as_json, details=found.page, lessons=found.learned.lessons)

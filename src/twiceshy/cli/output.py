@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -11,23 +13,28 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from twiceshy.evidence.report import Alarm, Report, Table
+from twiceshy.lessons import Effect, Lesson
 
 console = Console(soft_wrap=False, highlight=False)
 notes = Console(stderr=True, highlight=False)
 
 _MARK = {"info": "note", "warning": "warning", "alarm": "ALARM"}
 _MAX_ROWS = 12
+_MAX_LESSONS = 6
 _MAX_CELL = 60
 _UNDEFINED = "–"
 
 
-def show(report: Report, *, as_json: bool, details: Path | None = None) -> None:
+def show(
+    report: Report, *, as_json: bool, details: Path | None = None, lessons: Sequence[Lesson] = ()
+) -> None:
     """Print a report and leave with exit code 1 when it says that a gate failed.
 
     Args:
         report: What to print.
         as_json: Print `report.numbers` (with alarms and manifest) as one JSON object instead.
         details: Where the full result was written, named in the last line.
+        lessons: Printed in words after the tables.
 
     Raises:
         typer.Exit: With code 1 when `report.ok` is false.
@@ -37,6 +44,7 @@ def show(report: Report, *, as_json: bool, details: Path | None = None) -> None:
         sys.stdout.flush()
     else:
         print_report(report)
+        print_lessons(lessons)
         if details is not None:
             console.print(f"Details: {details}")
     if not report.ok:
@@ -138,3 +146,49 @@ def _plain(cell: str | int | float | bool | None) -> str:
         return f"{cell:.3f}"
     text = " ".join(str(cell).split())
     return escape(text if len(text) <= _MAX_CELL else text[: _MAX_CELL - 1] + "…")
+
+
+def print_lessons(lessons: Sequence[Lesson]) -> None:
+    """Print the first lessons in words, and count the rest by kind."""
+    if not lessons:
+        return
+    mined = [each for each in lessons if each.kind != "demonstration"]
+    console.print()
+    console.print("Lessons", style="bold")
+    for number, lesson in enumerate(mined[:_MAX_LESSONS], start=1):
+        console.print(f" {number}. {lesson.text}", markup=False)
+        console.print(f"    {evidence_line(lesson)}", style="dim", markup=False)
+    rest = Counter(each.kind for each in (*mined[_MAX_LESSONS:], *lessons[len(mined) :]))
+    if rest:
+        counted = ", ".join(f"{n} {kind}" for kind, n in rest.items())
+        console.print(f"    and in the report: {counted}", markup=False)
+
+
+def evidence_line(lesson: Lesson) -> str:
+    """Return level, counts and effects of a lesson in one line.
+
+    Example:
+        >>> evidence_line(Lesson(id="x", kind="avoid", text="Do Y instead of X."))
+        'described; 0 attempts for, 0 against; 0 informative tasks'
+    """
+    evidence = lesson.evidence
+    parts = [
+        lesson.level.value.replace("_", " "),
+        f"{evidence.n_for} attempts for, {evidence.n_against} against",
+        f"{evidence.n_informative_tasks} informative tasks",
+    ]
+    for name, effect in (("within task", evidence.within_task), ("held out", evidence.held_out)):
+        if effect is not None and effect.estimate is not None:
+            parts.append(f"{name} {_effect(effect)}")
+    if evidence.signs_differ:
+        parts.append("pooled effect points the other way")
+    return "; ".join(parts)
+
+
+def _effect(effect: Effect) -> str:
+    interval = (
+        f" [{effect.low:+.2f}, {effect.high:+.2f}]"
+        if effect.low is not None and effect.high is not None
+        else ""
+    )
+    return f"{effect.estimate:+.2f}{interval}"

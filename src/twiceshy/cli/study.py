@@ -14,7 +14,7 @@ from twiceshy.cli.page import fill_page, summary_of
 from twiceshy.cli.progress import step_progress
 from twiceshy.cli.provenance import manifest
 from twiceshy.evidence.page import Page, write_page
-from twiceshy.evidence.report import Report
+from twiceshy.evidence.report import Report, Table
 from twiceshy.evidence.trial import TrialResult
 from twiceshy.files import write_whole
 from twiceshy.frontier import triage, write_triage
@@ -27,6 +27,8 @@ LESSONS, PAGE, PAGE_DATA, CHECKPOINT = (
     "report.json",
     "shuffled-runs.jsonl",
 )
+
+_ONLY_ON_THE_PAGE = ("Lessons", "Strongest patterns within tasks")
 
 
 class Study(NamedTuple):
@@ -111,10 +113,11 @@ def _numbers(triaged: Report, learned: Learned) -> dict[str, Any]:
     }
 
 
-def _tables(learned: Learned) -> tuple[Any, ...]:
-    """Return the few tables worth a terminal: lessons, divergence, held-out arms."""
+def _tables(learned: Learned) -> tuple[Table, ...]:
+    """Return the tables worth a terminal, where lessons are told in words."""
     proof = learned.proof.tables[:1] if learned.proof is not None else ()
-    return (*learned.report.tables, *proof)
+    own = (each for each in learned.report.tables if each.title not in _ONLY_ON_THE_PAGE)
+    return (*own, *proof)
 
 
 def read_page(path: Path) -> Page:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,3 +38,18 @@ class EventTable:
     task_names: tuple[str, ...]
     policy_names: tuple[str, ...]
     aliases: tuple[tuple[str, ...], ...] = ()
+
+    def of_rows(self, rows: NDArray[np.bool_]) -> EventTable:
+        """Return the table of some attempts; events and codes stay as they are.
+
+        Args:
+            rows: bool, shape (n_attempts,).
+        """
+        return replace(
+            self,
+            present=self.present[rows],
+            failed=self.failed[rows],
+            task=self.task[rows],
+            policy=self.policy[rows],
+            attempt_ids=tuple(compress(self.attempt_ids, rows.tolist())),
+        )

@@ -1,4 +1,4 @@
-"""Prompt in, text out: the protocol, an OpenAI-compatible endpoint, and a scripted one for tests."""
+"""Prompt in, text out: a protocol, an OpenAI-compatible endpoint, and a script for tests."""
 
 from __future__ import annotations
 

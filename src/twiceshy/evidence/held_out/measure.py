@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from twiceshy.evidence.stats.ranking import (
     Auc,
+    SiblingPairs,
     TaskPairs,
     adjusted_over_pairs,
     auc_over_pairs,
@@ -48,7 +49,7 @@ class Ruler:
     """Measures scores of one table under any labels."""
 
     def __init__(self, table: EventTable, *, fold: NDArray[np.int64], seed: int) -> None:
-        self._siblings = sibling_pairs(table.task)
+        self._siblings = _of_rows(sibling_pairs(table.task), (fold >= 0).all(axis=0))
         self._task, self._policy, self._fold, self._seed = table.task, table.policy, fold, seed
         self._several = np.unique(table.policy).size > 1
 
@@ -101,3 +102,9 @@ class Ruler:
         area = np.divide(concordant, total, out=np.full(total.size, np.nan), where=total > 0)
         low, high = percentile_interval(area[1:])
         return Auc(float(area[0]), low, high, n_pairs, n_tasks)
+
+
+def _of_rows(pairs: SiblingPairs, tested: NDArray[np.bool_]) -> SiblingPairs:
+    """Keep the pairs of tasks that are tested; a task's rows are all tested or all not."""
+    kept = tested[pairs.first]
+    return SiblingPairs(pairs.first[kept], pairs.second[kept], pairs.task[kept])

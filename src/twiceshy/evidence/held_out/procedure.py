@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from twiceshy.evidence.held_out.measure import Ruler, Validity
 from twiceshy.evidence.held_out.runs import (
     Miner,
     Run,
+    declared_folds,
     folds_by_task,
     mine_and_score,
     shuffled_within_tasks,
@@ -93,9 +95,12 @@ class HeldOut:
     n_attempts: int
     n_tasks: int
     n_mixed_tasks: int
+    """Among the tasks that were mined from."""
     n_pairs: int
     folds: int
+    """1 when the log itself declared which tasks to test on."""
     n_splits: int
+    n_test_tasks: int
     n_null: int
     seed: int
     needed: tuple[NeededTasks, ...]
@@ -128,6 +133,7 @@ def prove(
     *,
     folds: int = 5,
     n_splits: int | None = None,
+    declared: NDArray[np.bool_] | None = None,
     n_null: int = 100,
     seed: int = 0,
     scores: Mapping[str, NDArray[np.float64]] | None = None,
@@ -151,6 +157,8 @@ def prove(
         miners: Arms by name; the first is the one the verdict is about. At least one.
         folds: Parts the tasks are dealt into; fewer when there are fewer tasks.
         n_splits: Times the dealing is repeated; None takes 10 to 1 by the size of the table.
+        declared: bool, shape (n_attempts,). True for the attempts to test on, when the log itself
+            keeps tasks apart; then nothing is dealt, and everything is mined on the others.
         n_null: Runs on shuffled labels; at least 100 for a p-value worth printing.
         seed: Seed of folds, shuffles and bootstrap.
         scores: More scores that need no label, each of shape (n_attempts,), higher for failure.
@@ -161,14 +169,19 @@ def prove(
         progress: Called with (steps done, steps in all).
 
     Raises:
-        BadInput: When no miner is given, `folds` is below 2, or a score has the wrong shape.
+        BadInput: When no miner is given, `folds` is below 2, a score has the wrong shape, or a task
+            is declared to be on both sides.
     """
     _check(table, miners, folds=folds, scores=scores or {})
-    n_splits = n_splits or _usual_splits(table)
-    n_folds = max(1, min(folds, np.unique(table.task).size))
-    fold = folds_by_task(table.task, n_folds=n_folds, n_splits=n_splits, seed=seed)
+    if declared is not None:
+        fold = declared_folds(table, declared)
+    else:
+        n_folds = max(1, min(folds, np.unique(table.task).size))
+        n_splits = n_splits or _usual_splits(table)
+        fold = folds_by_task(table.task, n_folds=n_folds, n_splits=n_splits, seed=seed)
     setting = _Setting(table, miners, fold, Ruler(table, fold=fold, seed=seed), seed)
-    key = run_key(table, f"{configuration}|{sorted(miners)}|{n_folds}|{n_splits}|{seed}")
+    dealt = hashlib.sha256(fold.tobytes()).hexdigest()
+    key = run_key(table, f"{configuration}|{sorted(miners)}|{dealt}|{seed}")
     real = _mine(setting, table.failed)
     tick = progress or _silent
     tick(1, n_null + 1)
@@ -178,7 +191,7 @@ def prove(
         for name in miners
     }
     baselines = _baselines(setting, scores or {}, n_draws=n_draws)
-    mixed, pairs = _contrast(table)
+    mixed, pairs = _contrast(table, mined_from=declared is None or ~declared)
     needed = needed_tasks(table, n_searched=table.present.shape[1], seed=seed)
     primary = next(iter(miners))
     return HeldOut(
@@ -189,8 +202,9 @@ def prove(
         n_tasks=np.unique(table.task).size,
         n_mixed_tasks=mixed,
         n_pairs=pairs,
-        folds=n_folds,
-        n_splits=n_splits,
+        folds=int(fold.max(initial=0)) + 1,
+        n_splits=fold.shape[0],
+        n_test_tasks=np.unique(table.task[(fold >= 0).any(axis=0)]).size,
         n_null=len(null),
         seed=seed,
         needed=needed,
@@ -349,9 +363,10 @@ def oddness(present: NDArray[np.bool_]) -> NDArray[np.float64]:
     return np.round(-(present @ shown + ~present @ absent), 9)
 
 
-def _contrast(table: EventTable) -> tuple[int, int]:
+def _contrast(table: EventTable, *, mined_from: NDArray[np.bool_] | bool) -> tuple[int, int]:
     if table.failed.size == 0:
         return 0, 0
-    failures = np.bincount(table.task, weights=table.failed)
-    pairs = failures * (np.bincount(table.task) - failures)
+    counted = np.broadcast_to(mined_from, table.failed.shape).astype(np.float64)
+    failures = np.bincount(table.task, weights=table.failed * counted)
+    pairs = failures * (np.bincount(table.task, weights=counted) - failures)
     return int((pairs > 0).sum()), int(pairs.sum())

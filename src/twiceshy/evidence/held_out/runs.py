@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from twiceshy.errors import BadInput
 from twiceshy.evidence.tables import EventTable
 
 _DECIMALS = 9
@@ -62,6 +63,24 @@ def folds_by_task(
     rng = np.random.default_rng([seed, 0])
     deals = [rng.permutation(n_tasks) % n_folds for _ in range(n_splits)]
     return np.stack(deals)[:, task].astype(np.int64)
+
+
+def declared_folds(table: EventTable, test: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the one split a log declares, shape (1, n_attempts): 0 to test on, -1 only to mine.
+
+    Raises:
+        BadInput: When the shape is wrong or attempts at one task are on both sides.
+    """
+    if test.shape != table.task.shape:
+        raise BadInput(f"one flag per attempt {table.task.shape}", got=str(test.shape))
+    both = np.intersect1d(table.task[test], table.task[~test])
+    if both.size:
+        raise BadInput(
+            "every task either mined from or tested on",
+            got=f"task {table.task_names[both[0]]!r} in both splits",
+            fix="Give all attempts at one task the same split.",
+        )
+    return np.where(test, 0, -1)[None, :].astype(np.int64)
 
 
 def mine_and_score(

@@ -68,12 +68,15 @@ def transfers(
 
     Args:
         table: Events of scored attempts.
-        fold: Shape (n_splits, n_attempts).
+        fold: Shape (n_splits, n_attempts); -1 is never tested.
         weights: Shape (n_splits, n_folds, n_events).
     """
     chosen = (weights != 0).astype(np.float64)
     ever = np.flatnonzero(chosen.any(axis=(0, 1)))
-    share = np.mean([chosen[split][fold[split]] for split in range(fold.shape[0])], axis=0)
+    share = np.mean(
+        [np.where(one[:, None] >= 0, chosen[split][one], 0.0) for split, one in enumerate(fold)],
+        axis=0,
+    )
     design = WithinDesign(
         table.present[:, ever], failed=table.failed, task=table.task, policy=table.policy
     )

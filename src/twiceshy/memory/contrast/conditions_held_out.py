@@ -132,32 +132,57 @@ def _in_order(attempts: Sequence[Attempt], table: EventTable) -> list[Attempt]:
 
 def _count(attempts: Sequence[Attempt], patterns: Sequence[Pattern]) -> _Counts:
     verbs = sorted({pattern.verb for pattern in patterns})
-    code = {verb: k for k, verb in enumerate(verbs)}
-    events = {v: [k for k, p in enumerate(patterns) if p.verb == v] for v in verbs}
     ends = np.zeros((len(attempts), len(patterns)), dtype=np.float32)
     steps = np.zeros_like(ends)
     verb_steps = np.zeros((len(attempts), len(verbs)), dtype=np.float32)
     last_verb = np.zeros_like(verb_steps)
-    known: dict[tuple[str, tuple[str, ...]], list[int]] = {}
+    actions = _actions_by_verb(attempts)
+    for code, verb in enumerate(verbs):
+        columns = np.flatnonzero([pattern.verb == verb for pattern in patterns])
+        found = actions.get(verb, [])
+        rows = np.array([action.row for action in found], dtype=np.int64)
+        is_last = np.array([action.is_last for action in found], dtype=np.bool_)
+        hits = _hits([action.facts for action in found], [patterns[k] for k in columns])
+        if rows.size:
+            starts = np.flatnonzero(np.diff(rows, prepend=-1))
+            steps[np.ix_(rows[starts], columns)] = np.add.reduceat(hits, starts, axis=0)
+        ends[np.ix_(rows[is_last], columns)] = hits[is_last]
+        verb_steps[:, code] = np.bincount(rows, minlength=len(attempts))
+        last_verb[rows[is_last], code] = 1
+    of_event = np.array([verbs.index(pattern.verb) for pattern in patterns], dtype=np.int64)
+    return _Counts(ends, steps, verb_steps, last_verb, of_event)
+
+
+class _Action(NamedTuple):
+    row: int
+    facts: tuple[str, ...]
+    is_last: bool
+
+
+def _actions_by_verb(attempts: Sequence[Attempt]) -> dict[str, list[_Action]]:
+    by_verb: dict[str, list[_Action]] = {}
     for row, attempt in enumerate(attempts):
         acts = [step for step in attempt.steps if verb_of(step) is not None]
         for i, step in enumerate(acts):
-            verb, is_last = step.calls[0].name, i == len(acts) - 1
-            if verb not in code:
-                continue
-            if (verb, step.facts) not in known:
-                held = frozenset(step.facts)
-                known[verb, step.facts] = [
-                    k for k in events[verb] if holds(patterns[k], verb, held)
-                ]
-            matching = known[verb, step.facts]
-            steps[row, matching] += 1
-            verb_steps[row, code[verb]] += 1
-            if is_last:
-                ends[row, matching] = 1
-                last_verb[row, code[verb]] = 1
-    of_event = np.array([code[pattern.verb] for pattern in patterns], dtype=np.int64)
-    return _Counts(ends, steps, verb_steps, last_verb, of_event)
+            action = _Action(row, step.facts, i == len(acts) - 1)
+            by_verb.setdefault(step.calls[0].name, []).append(action)
+    return by_verb
+
+
+def _hits(facts: Sequence[tuple[str, ...]], patterns: Sequence[Pattern]) -> Singles:
+    """Return which steps, given by their facts, match which patterns of their verb."""
+    index: dict[tuple[str, ...], int] = {}
+    of_step = np.array([index.setdefault(each, len(index)) for each in facts], dtype=np.int64)
+    known = [frozenset(each) for each in index]
+    matched = np.ones((len(known), len(patterns)), dtype=np.float32)
+    columns: dict[str, Bools] = {}
+    for k, pattern in enumerate(patterns):
+        for literal in pattern.literals:
+            if literal not in columns:
+                one = Pattern(pattern.verb, (literal,))
+                columns[literal] = np.array([holds(one, pattern.verb, f) for f in known])
+            matched[:, k] *= columns[literal]
+    return matched[of_step]
 
 
 class _Margins(NamedTuple):

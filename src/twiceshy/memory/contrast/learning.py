@@ -30,6 +30,8 @@ from twiceshy.memory.contrast.recoveries import find_recoveries
 from twiceshy.memory.contrast.table import build_table
 from twiceshy.memory.contrast.vocabulary import Vocabulary, choose_vocabulary
 
+TEST = "test"
+"""`Attempt.split` of the tasks that lessons are tested on and not mined from."""
 _ORDER = [
     EvidenceLevel.SUPPORTED_IN_TRIAL,
     EvidenceLevel.SUPPORTED_WITHIN_TASK,
@@ -69,7 +71,8 @@ def learn(
     """Mine attempts for what separates failures from successes of the same task.
 
     Args:
-        attempts: Any attempts; broken and unscored ones are left out and counted.
+        attempts: Any attempts; broken and unscored ones are left out and counted. Where some have
+            the split "test", lessons come from the others alone and are tested on those.
         vocabulary: How to turn attempts into events; None picks the built-in one that fits.
         alpha: False discovery rate of the claims, in (0, 1).
         max_demonstrations: How many concrete successes to return; None for one a task.
@@ -121,7 +124,8 @@ def prove_lessons(
     """Test on unseen tasks whether what is mined from attempts ranks failures above successes.
 
     Args:
-        attempts: Any attempts; broken and unscored ones are left out and counted.
+        attempts: Any attempts; broken and unscored ones are left out and counted. Where some have
+            the split "test", the others are mined and those tested; else tasks are dealt.
         vocabulary: How to turn attempts into events; None picks the built-in one that fits.
         alpha: False discovery rate of selection, in (0, 1).
         folds: Parts the tasks are dealt into.
@@ -151,8 +155,13 @@ def prove_lessons(
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    attempts: Sequence[Attempt]
     scored: tuple[Attempt, ...]
+    """All scored attempts, the rows of `table`."""
+    mined_from: tuple[Attempt, ...]
+    """Those of them that lessons come from."""
+    table: EventTable
+    declared: NDArray[np.bool_] | None
+    """Rows to test on, when the log itself keeps tasks apart."""
     vocabulary: Vocabulary | None
     account: Account
 
@@ -162,18 +171,29 @@ def _prepare(
 ) -> _Prepared:
     scored = tuple(each for each in attempts if each.outcome.is_scored)
     chosen = vocabulary if vocabulary is not None else choose_vocabulary(scored)
-    table = build_table(scored, vocabulary=chosen)
+    whole = build_table(scored, vocabulary=chosen)
+    declared = _declared(scored)
+    table = whole if declared is None else whole.of_rows(~declared)
+    kept = attempts if declared is None else [each for each in attempts if each.split != TEST]
     mined = mine(table, alpha=alpha)
     account = Account(
-        attempts=attempts,
+        attempts=kept,
+        n_kept_apart=len(attempts) - len(kept),
         vocabulary=None if chosen is None else chosen.name,
         table=table,
         mined=mined,
         pooled=mine_pooled(table, mined),
-        study=find_divergences(attempts),
+        study=find_divergences(kept),
         by_step=isinstance(chosen, Conditions),
     )
-    return _Prepared(attempts, scored, chosen, account)
+    mined_from = tuple(each for each in kept if each.outcome.is_scored)
+    return _Prepared(scored, mined_from, whole, declared, chosen, account)
+
+
+def _declared(scored: Sequence[Attempt]) -> NDArray[np.bool_] | None:
+    """Return which attempts the log keeps for testing; None when it does not keep any apart."""
+    test = np.array([each.split == TEST for each in scored], dtype=np.bool_)
+    return test if test.any() and not test.all() else None
 
 
 def _prove(
@@ -188,12 +208,12 @@ def _prove(
     checkpoint: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> HeldOut:
-    table = prepared.account.table
     return prove(
-        table,
+        prepared.table,
         _miners(prepared, alpha=alpha),
         folds=folds,
         n_splits=n_splits,
+        declared=prepared.declared,
         n_null=n_null,
         seed=seed,
         scores=label_free_scores(prepared.scored),
@@ -207,12 +227,12 @@ def _prove(
 
 def _miners(prepared: _Prepared, *, alpha: float) -> Mapping[str, Miner]:
     """Return the arms; where the log tells the fatal step, the miner that uses it comes first."""
-    within = arms(prepared.account.table, alpha=alpha)
+    within = arms(prepared.table, alpha=alpha)
     if not isinstance(prepared.vocabulary, Conditions):
         return within
     from twiceshy.memory.contrast.conditions_held_out import TerminalMiner
 
-    return {"fatal_step": TerminalMiner(prepared.scored, prepared.account.table), **within}
+    return {"fatal_step": TerminalMiner(prepared.scored, prepared.table), **within}
 
 
 def label_free_scores(attempts: Sequence[Attempt]) -> dict[str, NDArray[np.float64]]:
@@ -245,20 +265,20 @@ def _lessons(
     if prepared.account.by_step:
         from twiceshy.memory.contrast.conditions_lessons import mine_conditions
 
-        found = mine_conditions(prepared.scored, max_demonstrations=max_demonstrations)
+        found = mine_conditions(prepared.mined_from, max_demonstrations=max_demonstrations)
         return _ranked((*found.avoid, *found.strategies), found.demonstrations)
     source = Source(
-        attempts=prepared.scored,
+        attempts=prepared.mined_from,
         table=prepared.account.table,
         mined=prepared.account.mined,
         vocabulary=prepared.vocabulary,
         study=prepared.account.study,
         claims=claims,
     )
-    mined = (*pattern_lessons(source), *find_recoveries(prepared.scored))
+    mined = (*pattern_lessons(source), *find_recoveries(prepared.mined_from))
     if max_demonstrations == 0:
         return _ranked(mined, ())
-    return _ranked(mined, find_demonstrations(prepared.scored, max_lessons=max_demonstrations))
+    return _ranked(mined, find_demonstrations(prepared.mined_from, max_lessons=max_demonstrations))
 
 
 def _ranked(mined: Sequence[Lesson], demonstrations: Sequence[Lesson]) -> tuple[Lesson, ...]:

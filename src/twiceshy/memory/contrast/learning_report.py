@@ -33,12 +33,18 @@ from twiceshy.memory.contrast.learning_tables import (
 from twiceshy.memory.contrast.mining import Mined, Pattern
 from twiceshy.memory.contrast.pooled import PooledMining
 
+_ALARMS = 3
+"""Reversed patterns that get an alarm of their own; the others are counted in one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Account:
     """Everything that mining looked at and found."""
 
     attempts: Sequence[Attempt]
+    """What lessons may come from."""
+    n_kept_apart: int
+    """Attempts at tasks that the log keeps for testing."""
     vocabulary: str | None
     table: EventTable
     mined: Mined
@@ -180,6 +186,10 @@ def _context(account: Account) -> tuple[str, ...]:
         f" {account.count(Outcome.BROKEN)} broken and {account.count(Outcome.UNSCORED)} unscored"
         " attempts were left out."
     ]
+    if account.n_kept_apart:
+        said.append(
+            f"{account.n_kept_apart} attempts at other tasks were kept apart, only to test on."
+        )
     if pooled.discoveries:
         said.append(
             f"Pooling all attempts would report {len(pooled.discoveries)} patterns, with the"
@@ -321,7 +331,7 @@ def _baseline(baseline: Baseline) -> dict[str, Any]:
 
 
 def _reversal_alarms(pooled: PooledMining) -> tuple[Alarm, ...]:
-    return tuple(
+    named = tuple(
         Alarm(
             name="pooled_reversal",
             severity="warning",
@@ -329,8 +339,18 @@ def _reversal_alarms(pooled: PooledMining) -> tuple[Alarm, ...]:
             f" task {each.within.estimate:+.3f}.",
             value=each.within.estimate,
         )
-        for each in pooled.reversed
+        for each in pooled.reversed[:_ALARMS]
     )
+    rest = len(pooled.reversed) - len(named)
+    if rest <= 0:
+        return named
+    more = Alarm(
+        name="pooled_reversal",
+        severity="warning",
+        message=f"{rest} more patterns have clearly opposite effects pooled and within tasks.",
+        value=float(rest),
+    )
+    return (*named, more)
 
 
 def _proof_alarms(held_out: HeldOut) -> tuple[Alarm, ...]:
