@@ -83,6 +83,7 @@ def main() -> None:
     given = parser.parse_args()
     work = given.work or given.cache.parent / f"demo-{POLICY}"
     work.mkdir(parents=True, exist_ok=True)
+    is_fresh = not any(work.iterdir()) and not given.cache.exists()
     started = time.perf_counter()
     common = {"cache": given.cache, "processes": given.processes}
 
@@ -104,6 +105,7 @@ def main() -> None:
     result = _result(train, held_out, trial=trial, mined=mined)
     result["misfires"] = _misfires(mined.avoid, cache=given.cache)
     result["wall_seconds"] = round(time.perf_counter() - started, 1)
+    result["from_empty_cache"] = is_fresh
     result["mining_seconds"] = round(mining_seconds, 2)
     result["bytes"] = sizes
     (HERE / "result.json").write_text(json.dumps(result, indent=1) + "\n")

@@ -142,7 +142,7 @@ def _count(attempts: Sequence[Attempt], patterns: Sequence[Pattern]) -> _Counts:
         found = actions.get(verb, [])
         rows = np.array([action.row for action in found], dtype=np.int64)
         is_last = np.array([action.is_last for action in found], dtype=np.bool_)
-        hits = _hits([action.facts for action in found], [patterns[k] for k in columns])
+        hits = _hits([action.facts for action in found], [patterns[int(k)] for k in columns])
         if rows.size:
             starts = np.flatnonzero(np.diff(rows, prepend=-1))
             steps[np.ix_(rows[starts], columns)] = np.add.reduceat(hits, starts, axis=0)
@@ -238,7 +238,7 @@ class _Tests(NamedTuple):
 
 
 def _test(margins: _Margins, lost: Bools) -> _Tests:
-    from scipy.stats import norm
+    from scipy.special import ndtr
 
     labels = lost.astype(np.float32)[:, None]
     if not lost.size:
@@ -255,7 +255,7 @@ def _test(margins: _Margins, lost: Bools) -> _Tests:
         size=margins.verb_steps,
     )
     odds = _log_odds_ratio(fatal, margins.n_ends, n_lost, size=margins.size)
-    return _Tests(norm.sf(np.minimum(attempts, steps)), odds, fatal.sum(axis=0))
+    return _Tests(ndtr(-np.minimum(attempts, steps)), odds, fatal.sum(axis=0))
 
 
 def _z(both: Singles, first: Singles, second: Singles, *, size: Singles) -> Floats:
