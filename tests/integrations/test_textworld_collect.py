@@ -148,7 +148,10 @@ def test_the_placebo_has_the_dose_and_not_the_trigger() -> None:
 
 
 def test_a_demonstrated_step_pulls_once() -> None:
-    moves: list[dict[str, object]] = [{"verb": "take", "facts": ["food.raw", "place.open"]}, {"verb": "eat", "facts": []}]
+    moves: list[dict[str, object]] = [
+        {"verb": "take", "facts": ["food.raw", "place.open"]},
+        {"verb": "eat", "facts": []},
+    ]
     lesson = Lesson(id="1", kind="demonstration", text="", extra={"moves": moves})
     advice = Imitation([lesson], task="")
     same, half = _option("take", "food.raw", "place.open"), _option("take", "food.raw")
@@ -159,7 +162,10 @@ def test_a_demonstrated_step_pulls_once() -> None:
 
 def test_after_reading_the_demonstration_with_the_most_similar_recipe_is_followed() -> None:
     def shown(name: str, verb: str) -> Lesson:
-        moves: list[dict[str, object]] = [{"verb": "examine", "facts": []}, {"verb": verb, "facts": ["recipe is read"]}]
+        moves: list[dict[str, object]] = [
+            {"verb": "examine", "facts": []},
+            {"verb": verb, "facts": ["recipe is read"]},
+        ]
         return Lesson(id=name, kind="demonstration", text="", trigger=name, extra={"moves": moves})
 
     advice = Imitation([shown("fry onion", "cook"), shown("dice carrot", "dice")], task="dice leek")

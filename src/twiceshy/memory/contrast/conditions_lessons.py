@@ -25,7 +25,7 @@ from twiceshy.memory.contrast.conditions_habits import Habit
 from twiceshy.memory.contrast.conditions_search import AvoidRule, Found, search
 from twiceshy.memory.contrast.conditions_table import Block, Bools, Ints, shown
 from twiceshy.memory.contrast.demonstrations import find_demonstrations
-from twiceshy.memory.contrast.mining import Pattern as TestedPattern
+from twiceshy.memory.contrast.mining import Pattern as MinedPattern
 from twiceshy.memory.contrast.mining import gate_for, mine
 
 MAX_IDS = 5
@@ -85,7 +85,7 @@ def _level(found: Found) -> EvidenceLevel:
     }[gate_for(found.n_mixed_tasks)]
 
 
-def _attempt_level(found: Found, patterns: Sequence[Pattern]) -> dict[Pattern, TestedPattern]:
+def _attempt_level(found: Found, patterns: Sequence[Pattern]) -> dict[Pattern, MinedPattern]:
     """Return effects of showing a pattern at all, pooled and within tasks, with intervals."""
     present = np.zeros((len(found.attempts), len(patterns)), dtype=np.bool_)
     for k, pattern in enumerate(patterns):
@@ -112,7 +112,7 @@ def _place(found: Found, pattern: Pattern) -> tuple[Block, int]:
 
 
 def _avoid_lesson(
-    found: Found, rule: AvoidRule, tested: TestedPattern, level: EvidenceLevel
+    found: Found, rule: AvoidRule, tested: MinedPattern, level: EvidenceLevel
 ) -> Lesson:
     block, column = _place(found, rule.pattern)
     fatal = block.hits[:, column] & block.is_last & found.endings.lost[block.attempt]
@@ -158,7 +158,7 @@ def _avoid_lesson(
 
 
 def _avoid_evidence(
-    found: Found, rule: AvoidRule, tested: TestedPattern, *, hits: Bools, block: Block
+    found: Found, rule: AvoidRule, tested: MinedPattern, *, hits: Bools, block: Block
 ) -> Evidence:
     shows = np.unique(block.attempt[hits])
     lost = [found.attempts[i].id for i in shows if found.endings.lost[i]]
@@ -281,7 +281,7 @@ def _first_argument(attempt: Attempt, index: int) -> str:
     return str(next(iter(arguments.values()), "") if isinstance(arguments, dict) else arguments)
 
 
-def _strategy(found: Found, habit: Habit, tested: TestedPattern, level: EvidenceLevel) -> Lesson:
+def _strategy(found: Found, habit: Habit, tested: MinedPattern, level: EvidenceLevel) -> Lesson:
     verb, trigger = habit.pattern.verb, situation_words(habit.pattern)
     block, column = _place(found, habit.pattern)
     shows: Ints = np.unique(block.attempt[block.hits[:, column]])
