@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table as RichTable
 
+from twiceshy.evidence.page import rank_lessons
 from twiceshy.evidence.report import Alarm, Report, Table
 from twiceshy.lessons import Effect, Lesson
 
@@ -77,8 +79,9 @@ def _print_table(table: Table) -> None:
     if not table.rows:
         return
     console.print()
-    console.print(_rich_table(table))
-    undefined = any(cell is None for row in table.rows for cell in row)
+    lines = _rich_table(table)
+    console.print(lines)
+    undefined = any(cell == _UNDEFINED for column in lines.columns for cell in column.cells)
     note = f"{table.note} {_UNDEFINED} is undefined." if undefined else table.note
     if note:
         console.print(note.strip(), style="dim", markup=False)
@@ -91,14 +94,19 @@ def _print_alarm(alarm: Alarm) -> None:
 
 def _rich_table(table: Table) -> RichTable:
     rich_table = RichTable(title=table.title, title_justify="left", title_style="bold", box=None)
-    shown = [[_plain(cell) for cell in row] for row in table.rows[:_MAX_ROWS]]
-    widths = [
-        max(len(name), *(len(row[column]) for row in shown))
-        for column, name in enumerate(table.columns)
+    known = [
+        column
+        for column in range(len(table.columns))
+        if any(row[column] is not None for row in table.rows)
     ]
-    for column, width in enumerate(_fitted(widths, console.width - 2 * len(widths))):
+    shown = [[_plain(row[column]) for column in known] for row in table.rows[:_MAX_ROWS]]
+    widths = [
+        max(*(len(word) for word in table.columns[column].split()), *(len(row[i]) for row in shown))
+        for i, column in enumerate(known)
+    ]
+    for column, width in zip(known, _fitted(widths, console.width - 2 * len(known)), strict=True):
         rich_table.add_column(
-            table.columns[column],
+            textwrap.fill(table.columns[column], width),
             justify="right" if _is_numeric(table, column) else "left",
             width=width,
             no_wrap=True,
@@ -152,16 +160,23 @@ def print_lessons(lessons: Sequence[Lesson]) -> None:
     """Print the first lessons in words, and count the rest by kind."""
     if not lessons:
         return
-    mined = [each for each in lessons if each.kind != "demonstration"]
+    ranked = rank_lessons(lessons)
+    mined = [each for each in ranked if each.kind != "demonstration"]
     console.print()
     console.print("Lessons", style="bold")
     for number, lesson in enumerate(mined[:_MAX_LESSONS], start=1):
         console.print(f" {number}. {lesson.text}", markup=False)
         console.print(f"    {evidence_line(lesson)}", style="dim", markup=False)
-    rest = Counter(each.kind for each in (*mined[_MAX_LESSONS:], *lessons[len(mined) :]))
+    rest = Counter(
+        each.kind
+        for each in (
+            *mined[_MAX_LESSONS:],
+            *(each for each in ranked if each.kind == "demonstration"),
+        )
+    )
     if rest:
-        counted = ", ".join(f"{n} {kind}" for kind, n in rest.items())
-        console.print(f"    and in the report: {counted}", markup=False)
+        counted = ", ".join(f"{kind} {n}" for kind, n in rest.items())
+        console.print(f"    More in the report: {counted}.", markup=False)
 
 
 def evidence_line(lesson: Lesson) -> str:

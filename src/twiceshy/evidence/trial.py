@@ -205,7 +205,7 @@ def _summary(arms: Sequence[ArmResult], *, reference: str, n_tasks: int) -> tupl
         f"Against {reference!r}, {len(clear)} of {len(others)} arms differ beyond chance in "
         f"success rate, paired over {n_tasks} tasks."
     )
-    return (sentence, *(_arm_sentence(arm) for arm in others))
+    return (sentence,)
 
 
 def _is_clear(arm: ArmResult) -> bool:
@@ -215,24 +215,14 @@ def _is_clear(arm: ArmResult) -> bool:
     )  # fmt: skip
 
 
-def _arm_sentence(arm: ArmResult) -> str:
-    gap, flip = arm.difference, arm.flips
-    if gap is None or gap.difference is None or flip is None:
-        return f"{arm.policy}: undefined (n = 0 tasks in common)."
-    text = (
-        f"{arm.policy}: {100 * gap.difference:+.1f} points {_points(gap)} over "
-        f"{gap.n_tasks} tasks; right to wrong {_share(flip.right_to_wrong)}, wrong to right "
-        f"{_share(flip.wrong_to_right)}"
-    )
-    if flip.rerun_right_to_wrong is None:
-        return f"{text}."
-    return f"{text} (a re-run of the reference alone flips {_share(flip.rerun_right_to_wrong)})."
-
-
-def _points(gap: PairedDifference) -> str:
+def _points(gap: PairedDifference | None) -> str | None:
+    """Return a difference with its interval in percentage points; None when undefined."""
+    if gap is None or gap.difference is None:
+        return None
+    estimate = f"{100 * gap.difference:+.1f}"
     if gap.low is None or gap.high is None:
-        return "[interval undefined]"
-    return f"[{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]"
+        return estimate
+    return f"{estimate} [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]"
 
 
 def _share(value: float | None) -> str:
@@ -254,29 +244,38 @@ def _numbers(arm: ArmResult) -> dict[str, Any]:
 
 
 def _arm_table(arms: Sequence[ArmResult]) -> Table:
-    columns = ("arm", "attempts", "tasks", "success", "difference", "low", "high", "p",
-               "right→wrong", "wrong→right", "over placebo", "low ", "high ")  # fmt: skip
+    rerun = next((arm.flips.rerun_right_to_wrong for arm in arms if arm.flips), None)
     return Table(
         title="Arms, paired by task",
-        columns=columns,
+        columns=(
+            "arm",
+            "attempts",
+            "tasks",
+            "success",
+            "over reference, points",
+            "p",
+            "right to wrong",
+            "wrong to right",
+            "over placebo, points",
+        ),
         rows=tuple(_arm_row(arm) for arm in arms),
-        note="Differences in success rate with intervals over tasks, not corrected for the number "
-        "of arms; p by sign-flip permutation of tasks.",
+        note="Intervals are over tasks and not corrected for the number of arms; p is by sign-flip "
+        "permutation of tasks. A second run of the reference itself goes from right to wrong "
+        f"{_share(rerun)} of the time.",
     )
 
 
 def _arm_row(arm: ArmResult) -> tuple[str | int | float | None, ...]:
-    gap, over, flip = arm.difference, arm.over_placebo, arm.flips
     return (
         arm.policy,
         arm.n_attempts,
         arm.rate.n,
         arm.rate.value,
-        *((gap.difference, gap.low, gap.high) if gap else (None, None, None)),
+        _points(arm.difference),
         arm.p_value,
-        flip.right_to_wrong if flip else None,
-        flip.wrong_to_right if flip else None,
-        *((over.difference, over.low, over.high) if over else (None, None, None)),
+        arm.flips.right_to_wrong if arm.flips else None,
+        arm.flips.wrong_to_right if arm.flips else None,
+        _points(arm.over_placebo),
     )
 
 

@@ -33,9 +33,10 @@ MEANING: dict[EvidenceLevel, str] = {
 def rank_lessons(lessons: Iterable[Lesson]) -> tuple[Lesson, ...]:
     """Return the lessons, best evidence first.
 
-    By level; then by q-value within task (untested last); then by the size of the effect on tasks
-    the lesson was not mined from (the mined effect where that is missing); then by the number of
-    informative tasks; then by id, so that the order never depends on the input's.
+    By level; then those without a warning first; then by q-value within task (untested last); then
+    by the size of the effect on tasks the lesson was not mined from (the mined effect where that
+    is missing); then by the number of informative tasks; then by id, so that the order never
+    depends on the input's.
 
     >>> rank_lessons([Lesson(id="a", kind="avoid", text="x"), Lesson(
     ...     id="b", kind="avoid", text="y", level=EvidenceLevel.SUGGESTED)])[0].id
@@ -44,7 +45,7 @@ def rank_lessons(lessons: Iterable[Lesson]) -> tuple[Lesson, ...]:
     return tuple(sorted(lessons, key=_sort_key))
 
 
-def _sort_key(lesson: Lesson) -> tuple[int, float, float, int, str]:
+def _sort_key(lesson: Lesson) -> tuple[int, bool, float, float, int, str]:
     evidence = lesson.evidence
     within, held_out = evidence.within_task, evidence.held_out
     q_value = within.q_value if within else None
@@ -52,4 +53,5 @@ def _sort_key(lesson: Lesson) -> tuple[int, float, float, int, str]:
     size = next((abs(value) for value in estimates if value is not None), 0.0)
     level = LEVELS_STRONGEST_FIRST.index(lesson.level)
     surely = q_value if q_value is not None else 2.0
-    return (level, surely, -size, -evidence.n_informative_tasks, lesson.id)
+    flagged = bool(lesson.flags)
+    return (level, flagged, surely, -size, -evidence.n_informative_tasks, lesson.id)

@@ -42,8 +42,8 @@ def shorten(text: str, limit: int) -> str:
 def number(value: object) -> str:
     """Format one cell; None and NaN are undefined.
 
-    >>> [number(x) for x in (None, 1319, 0.42, -0.0456, 0.00001, True, "x")]
-    ['undefined', '1,319', '0.420', '−0.046', '1.0e−05', 'yes', 'x']
+    >>> [number(x) for x in (None, 1319, 13.0, 0.42, -0.0456, 0.00001, True, "x")]
+    ['undefined', '1,319', '13', '0.420', '−0.046', '1.0e−05', 'yes', 'x']
     """
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "undefined"
@@ -61,6 +61,8 @@ def _decimal(value: float) -> str:
         return "∞" if value > 0 else "-∞"
     if value != 0 and abs(value) < 0.0005:
         return f"{value:.1e}"
+    if abs(value) >= 2 and value.is_integer():
+        return f"{value:,.0f}"
     return f"{value:,.3f}" if abs(value) < 100 else f"{value:,.1f}"
 
 

@@ -29,6 +29,9 @@ from twiceshy.memory.contrast.difference import (
 MAX_ATTEMPTS = 60
 """Attempts of one task that are compared; more are left out, evenly, and counted."""
 
+_USUALLY = 0.5
+"""Share of success-success pairs that differ, above which divergence tells nothing; ours."""
+
 
 class Divergence(NamedTuple):
     """A failing and a passing attempt at one task, compared."""
@@ -231,24 +234,18 @@ def same_deeds_other_verdict(study: DivergenceStudy) -> tuple[SameDeeds, ...]:
 
 
 def divergence_tables(study: DivergenceStudy, *, top: int = 10) -> tuple[Table, ...]:
-    """Return the study as tables: agreement, kinds with their opposites, same deeds."""
-    level = study.level or "nothing comparable"
+    """Return the study as tables: agreement, kinds with their opposites, same deeds.
+
+    Where successes of the same task usually differ among themselves, where a failure first differs
+    says nothing, and the kinds are left out.
+    """
+    agreement = _agreement_table(study)
+    if (study.success_success.rate or 0.0) > _USUALLY:
+        return (agreement,)
     kinds = study.kinds()
     hidden = f" {len(kinds) - top} rarer kinds are not shown." if len(kinds) > top else ""
     return (
-        Table(
-            title=f"Do attempts at the same task differ in their {level}?",
-            columns=("pair", "pairs", "different", "share"),
-            rows=tuple(
-                (name, each.n_pairs, each.n_different, each.rate)
-                for name, each in (
-                    ("failure and success", study.failure_success),
-                    ("success and success", study.success_success),
-                    ("failure and failure", study.failure_failure),
-                )
-            ),
-            note="A difference between failure and success says little where successes differ too.",
-        ),
+        agreement,
         Table(
             title="First difference of the failure",
             columns=("kind", "pairs", "tasks", "opposite", "pairs of the opposite"),
@@ -267,6 +264,22 @@ def divergence_tables(study: DivergenceStudy, *, top: int = 10) -> tuple[Table, 
             ),
             note="Broken, or judged on something else than deeds: a spoken answer, a limit.",
         ),
+    )
+
+
+def _agreement_table(study: DivergenceStudy) -> Table:
+    return Table(
+        title=f"Do attempts at the same task differ in their {study.level or 'deeds'}?",
+        columns=("pair", "pairs", "different", "share"),
+        rows=tuple(
+            (name, each.n_pairs, each.n_different, each.rate)
+            for name, each in (
+                ("failure and success", study.failure_success),
+                ("success and success", study.success_success),
+                ("failure and failure", study.failure_failure),
+            )
+        ),
+        note="A difference between failure and success says little where successes differ too.",
     )
 
 
