@@ -216,7 +216,8 @@ def _misfires(lessons: Sequence[Lesson], *, cache: Path) -> dict[str, Any]:
             counts["n_steps"] += 1
             counts["n_grilling"] += "tool is BBQ" in literals
             counts["n_forbidden"] += any(
-                holds(parse_pattern(lesson.pattern), verb, literals) for lesson in lessons
+                holds(parse_pattern(lesson.pattern), verb=verb, facts=literals)
+                for lesson in lessons
             )
     return result
 

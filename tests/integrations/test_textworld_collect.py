@@ -82,10 +82,10 @@ def test_sets_do_not_share_seeds() -> None:
 
 def test_the_recipe_is_unknown_until_it_is_read(cache: Path) -> None:
     game = load_game(ensure_game(GAME, cache))
-    unread = options(game, game.start(), History())
+    unread = options(game, game.start(), history=History())
     assert not any("recipe" in literal for option in unread for literal in option.literals)
     (read,) = [option for option in unread if option.command.text == READ]
-    after = options(game, game.step(game.start(), READ), History().after(read.command))
+    after = options(game, game.step(game.start(), READ), history=History().after(read.command))
     wanted = {preparation.food for preparation in game.recipe}
     for option in after:
         assert "recipe is read" in option.literals
@@ -189,7 +189,7 @@ def test_the_shipped_rules_forbid_no_step_of_a_walkthrough(cache: Path) -> None:
     assert len(rules) >= 4
     for game in (GAME, GameId("near", 5000)):
         for verb, literals in walkthrough_literals(load_game(ensure_game(game, cache))):
-            assert not any(holds(rule, verb, literals) for rule in rules)
+            assert not any(holds(rule, verb=verb, facts=literals) for rule in rules)
 
 
 # Collecting

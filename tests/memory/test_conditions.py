@@ -110,8 +110,8 @@ def test_a_pattern_survives_its_text(verb: str, words: list[str], negate: bool) 
 @given(st.sets(WORDS), WORDS)
 def test_a_literal_and_its_negation_split_all_steps(facts: set[str], word: str) -> None:
     yes, no = parse_pattern(f"cook | {word}"), parse_pattern(f"cook | not {word}")
-    assert holds(yes, "cook", facts) is (word in facts)
-    assert holds(no, "cook", facts) is (word not in facts)
+    assert holds(yes, verb="cook", facts=facts) is (word in facts)
+    assert holds(no, verb="cook", facts=facts) is (word not in facts)
 
 
 def test_only_actions_of_the_policy_match() -> None:

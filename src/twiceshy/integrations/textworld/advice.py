@@ -38,7 +38,9 @@ class Avoidance:
         return [AVOID_NATS if self._is_forbidden(choice) else 0.0 for choice in choices]
 
     def _is_forbidden(self, choice: Option) -> bool:
-        return any(holds(p, choice.command.verb, choice.literals) for p in self._patterns)
+        return any(
+            holds(p, verb=choice.command.verb, facts=choice.literals) for p in self._patterns
+        )
 
     def took(self, choice: Option) -> None:
         """Nothing to remember."""

@@ -64,7 +64,7 @@ _AGAIN = {"it was tried before": -3.0, "it was done before": -1.0}
 def prior(option: Option) -> float:
     """Return the score of a command before any lesson; differences matter, in units of reward."""
     verb, held = option.command.verb, option.literals
-    score = sum(each.value for each in PRIOR if holds(each.pattern, verb, held))
+    score = sum(each.value for each in PRIOR if holds(each.pattern, verb=verb, facts=held))
     return score + sum(value for literal, value in _AGAIN.items() if literal in held)
 
 
@@ -104,7 +104,7 @@ def play(game: CookingGame, *, key: str, max_steps: int, advice: Sequence[Advice
     situation, history = game.start(), History()
     taken: list[Option] = []
     while situation.ending is None and len(taken) < max_steps:
-        choices = options(game, situation, history)
+        choices = options(game, situation, history=history)
         chosen = _choose(choices, advice, key=f"{key}|{len(taken)}")
         taken.append(chosen)
         situation = game.step(situation, chosen.command.text)

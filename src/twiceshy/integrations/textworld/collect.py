@@ -165,10 +165,10 @@ def _attempts(job: _Job) -> Iterator[Attempt]:
         key = f"{job.game}|{trial}"
         advice = advice_of(job.arm, job.lessons, game=game, key=key)
         played = play(game, key=key, max_steps=job.game.rule.max_steps, advice=advice)
-        yield _attempt(job, game, played, trial=trial)
+        yield _attempt(job, game, played=played, trial=trial)
 
 
-def _attempt(job: _Job, game: CookingGame, played: Played, *, trial: int) -> Attempt:
+def _attempt(job: _Job, game: CookingGame, *, played: Played, trial: int) -> Attempt:
     won = played.ending == "won"
     attempt = Attempt(
         task=str(job.game),

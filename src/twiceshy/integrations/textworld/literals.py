@@ -55,7 +55,7 @@ class History(NamedTuple):
         return History(self.commands | {command.text}, self.acts | {act})
 
 
-def options(game: CookingGame, situation: Situation, history: History) -> list[Option]:
+def options(game: CookingGame, situation: Situation, *, history: History) -> list[Option]:
     """Return every admissible command with its literals, sorted by text.
 
     Args:
@@ -64,7 +64,7 @@ def options(game: CookingGame, situation: Situation, history: History) -> list[O
         history: What was done so far in it.
     """
     view = _View.of(game, situation, was_read=READ in history.commands)
-    return [_option(view, command, history) for command in game.commands(situation)]
+    return [_option(view, command, history=history) for command in game.commands(situation)]
 
 
 def walkthrough_literals(game: CookingGame) -> Iterator[tuple[str, frozenset[str]]]:
@@ -75,7 +75,7 @@ def walkthrough_literals(game: CookingGame) -> Iterator[tuple[str, frozenset[str
     situation, history = game.start(), History()
     for text in game.walkthrough:
         choice = next(
-            (o for o in options(game, situation, history) if o.command.text == text), None
+            (o for o in options(game, situation, history=history) if o.command.text == text), None
         )
         if choice is not None:
             yield choice.command.verb, choice.literals
@@ -119,11 +119,11 @@ def _is_visible(fact: Fact) -> bool:
     return len(fact.things) == 1 and fact.name not in _HIDDEN
 
 
-def _option(view: _View, command: Command, history: History) -> Option:
+def _option(view: _View, command: Command, *, history: History) -> Option:
     roles = _roles(view, command)
-    literals = set(_general(view, command, history))
+    literals = set(_general(view, command, history=history))
     for role, name in roles.items():
-        literals.update(_about(view, role, name))
+        literals.update(_about(view, role=role, name=name))
     return Option(command, roles, frozenset(literals))
 
 
@@ -139,7 +139,7 @@ def _roles(view: _View, command: Command) -> dict[str, str]:
     return roles
 
 
-def _general(view: _View, command: Command, history: History) -> Iterator[str]:
+def _general(view: _View, command: Command, *, history: History) -> Iterator[str]:
     if command.text in history.commands:
         yield "it was done before"
     if command.things and (command.verb, command.things[0]) in history.acts:
@@ -151,7 +151,7 @@ def _general(view: _View, command: Command, history: History) -> Iterator[str]:
         yield "something is left to prepare" if left else "nothing is left to prepare"
 
 
-def _about(view: _View, role: str, name: str) -> Iterator[str]:
+def _about(view: _View, *, role: str, name: str) -> Iterator[str]:
     if role in ("thing", "tool", "place"):
         yield f"{role} is {name if role != 'place' else _kind(view, name)}"
     for held in view.unary.get(name, ()):

@@ -49,13 +49,13 @@ def parse_pattern(text: str) -> Pattern:
     return Pattern(verb.strip(), literals)
 
 
-def holds(pattern: Pattern, verb: str, facts: Collection[str]) -> bool:
+def holds(pattern: Pattern, *, verb: str, facts: Collection[str]) -> bool:
     """Return whether a pattern holds for an action given by its verb and its literals.
 
     Example:
-        >>> holds(parse_pattern("cook | not food.cooked"), "cook", {"tool is oven"})
+        >>> holds(parse_pattern("cook | not food.cooked"), verb="cook", facts={"tool is oven"})
         True
-        >>> holds(parse_pattern("cook | not food.cooked"), "cook", {"food.cooked"})
+        >>> holds(parse_pattern("cook | not food.cooked"), verb="cook", facts={"food.cooked"})
         False
     """
     return pattern.verb == verb and all(
@@ -87,7 +87,7 @@ def matches(rule: Pattern | Lesson, step: Step) -> bool:
     """
     pattern = parse_pattern(rule.pattern) if isinstance(rule, Lesson) else rule
     verb = verb_of(step)
-    return verb is not None and holds(pattern, verb, step.facts)
+    return verb is not None and holds(pattern, verb=verb, facts=step.facts)
 
 
 def tells_facts(attempts: Sequence[Attempt]) -> bool:

@@ -180,7 +180,7 @@ def _hits(facts: Sequence[tuple[str, ...]], patterns: Sequence[Pattern]) -> Sing
         for literal in pattern.literals:
             if literal not in columns:
                 one = Pattern(pattern.verb, (literal,))
-                columns[literal] = np.array([holds(one, pattern.verb, f) for f in known])
+                columns[literal] = np.array([holds(one, verb=pattern.verb, facts=f) for f in known])
             matched[:, k] *= columns[literal]
     return matched[of_step]
 
@@ -247,18 +247,18 @@ def _test(margins: _Margins, lost: Bools) -> _Tests:
     n_lost = np.add.reduceat(labels, margins.starts, axis=0)
     fatal = np.add.reduceat(margins.ends * labels, margins.starts, axis=0)
     n_fatal_verb = np.add.reduceat(margins.last_verb * labels, margins.starts, axis=0)
-    attempts = _z(fatal, margins.n_ends, n_lost, size=margins.size)
+    attempts = _z(fatal, first=margins.n_ends, second=n_lost, size=margins.size)
     steps = _z(
         fatal,
-        margins.by_task_steps,
-        n_fatal_verb[:, margins.verb_of_event],
+        first=margins.by_task_steps,
+        second=n_fatal_verb[:, margins.verb_of_event],
         size=margins.verb_steps,
     )
-    odds = _log_odds_ratio(fatal, margins.n_ends, n_lost, size=margins.size)
+    odds = _log_odds_ratio(fatal, ends=margins.n_ends, n_lost=n_lost, size=margins.size)
     return _Tests(ndtr(-np.minimum(attempts, steps)), odds, fatal.sum(axis=0))
 
 
-def _z(both: Singles, first: Singles, second: Singles, *, size: Singles) -> Floats:
+def _z(both: Singles, *, first: Singles, second: Singles, size: Singles) -> Floats:
     """Mantel-Haenszel z per event from counts of shape (n_tasks, n_events)."""
     n = np.maximum(size, 1)
     expected = (first * second / n).sum(axis=0)
@@ -268,7 +268,7 @@ def _z(both: Singles, first: Singles, second: Singles, *, size: Singles) -> Floa
     return np.where(variance > 0, excess / np.sqrt(np.maximum(variance, 1e-9)), -np.inf)
 
 
-def _log_odds_ratio(both: Singles, ends: Singles, n_lost: Singles, *, size: Singles) -> Floats:
+def _log_odds_ratio(both: Singles, *, ends: Singles, n_lost: Singles, size: Singles) -> Floats:
     neither = size - ends - n_lost + both
     towards = (both * neither / size).sum(axis=0)
     against = ((ends - both) * (n_lost - both) / size).sum(axis=0)

@@ -67,10 +67,12 @@ def mine_conditions(
     level = _level(found)
     return ConditionLessons(
         avoid=tuple(
-            _avoid_lesson(found, rule, tested[rule.pattern], level) for rule in found.avoid
+            _avoid_lesson(found, rule, tested=tested[rule.pattern], level=level)
+            for rule in found.avoid
         ),
         strategies=tuple(
-            _strategy(found, habit, tested[habit.pattern], level) for habit in found.habits
+            _strategy(found, habit, tested=tested[habit.pattern], level=level)
+            for habit in found.habits
         ),
         demonstrations=_demonstrations(found.attempts, max_demonstrations),
         found=found,
@@ -112,11 +114,11 @@ def _place(found: Found, pattern: Pattern) -> tuple[Block, int]:
 
 
 def _avoid_lesson(
-    found: Found, rule: AvoidRule, tested: MinedPattern, level: EvidenceLevel
+    found: Found, rule: AvoidRule, *, tested: MinedPattern, level: EvidenceLevel
 ) -> Lesson:
     block, column = _place(found, rule.pattern)
     fatal = block.hits[:, column] & block.is_last & found.endings.lost[block.attempt]
-    instead = _alternative(found, block, column)
+    instead = _alternative(found, block, column=column)
     verb, trigger = rule.pattern.verb, situation_words(rule.pattern)
     positive = f"'{verb}' {situation_words(instead)}" if instead else ""
     pairs = _pairs(found, block, fatal=fatal, instead=instead)
@@ -140,7 +142,9 @@ def _avoid_lesson(
         instead=positive,
         why=why,
         level=level,
-        evidence=_avoid_evidence(found, rule, tested, hits=block.hits[:, column], block=block),
+        evidence=_avoid_evidence(
+            found, rule, tested=tested, hits=block.hits[:, column], block=block
+        ),
         contrast=pairs,
         flags=() if positive else ("no positive alternative was found",),
         extra={
@@ -158,7 +162,7 @@ def _avoid_lesson(
 
 
 def _avoid_evidence(
-    found: Found, rule: AvoidRule, tested: MinedPattern, *, hits: Bools, block: Block
+    found: Found, rule: AvoidRule, *, tested: MinedPattern, hits: Bools, block: Block
 ) -> Evidence:
     shows = np.unique(block.attempt[hits])
     lost = [found.attempts[i].id for i in shows if found.endings.lost[i]]
@@ -184,7 +188,7 @@ def _with_p(effect: Effect, *, p_value: float, q_value: float) -> Effect:
     return msgspec.structs.replace(effect, p_value=p_value, q_value=q_value)
 
 
-def _alternative(found: Found, block: Block, column: int) -> Pattern | None:
+def _alternative(found: Found, block: Block, *, column: int) -> Pattern | None:
     """Return what winners do with the same verb where the rule does not hold.
 
     Counted in wins: first among steps of wins that act on the very thing (task, verb and first
@@ -281,7 +285,7 @@ def _first_argument(attempt: Attempt, index: int) -> str:
     return str(next(iter(arguments.values()), "") if isinstance(arguments, dict) else arguments)
 
 
-def _strategy(found: Found, habit: Habit, tested: MinedPattern, level: EvidenceLevel) -> Lesson:
+def _strategy(found: Found, habit: Habit, *, tested: MinedPattern, level: EvidenceLevel) -> Lesson:
     verb, trigger = habit.pattern.verb, situation_words(habit.pattern)
     block, column = _place(found, habit.pattern)
     shows: Ints = np.unique(block.attempt[block.hits[:, column]])
