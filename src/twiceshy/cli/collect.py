@@ -27,7 +27,10 @@ def collect() -> None:
 @app.command("textworld")
 def textworld(
     games: Annotated[
-        list[str], typer.Argument(metavar="GAMES...", help="Sets or games, as train or A/5003.")
+        list[str],
+        typer.Argument(
+            metavar="GAMES...", help="Sets or games: train, near:20, cooking/near/5003."
+        ),
     ],
     out: Annotated[
         Path, typer.Option("--out", "-o", help="JSONL file; an earlier run is gone on with.")

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from twiceshy.attempts import Attempt, read_attempts
@@ -14,7 +15,7 @@ from twiceshy.cli.output import console, print_report, show
 from twiceshy.demo_data import DemoName, demo_path
 from twiceshy.evidence.report import Report
 
-REFERENCE, PLACEBO = "cook-softmax-1", "cook-softmax-1+placebo"
+REFERENCE, PLACEBO = "none", "placebo"
 SHUFFLES = 100
 
 
@@ -31,6 +32,7 @@ def demo(
 
     started = time.monotonic()
     mined, unseen, played = (_read(name) for name in ("train", "held_out", "trial"))
+    played = tuple(msgspec.structs.replace(each, policy=each.extra["arm"]) for each in played)
     if not as_json:
         console.print(_setting(mined, unseen, played), markup=False)
         console.print()
@@ -68,6 +70,4 @@ def _setting(
 
 
 def _only_arms(report: Report) -> Report:
-    import msgspec
-
     return msgspec.structs.replace(report, tables=report.tables[:1])

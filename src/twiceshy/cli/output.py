@@ -24,6 +24,7 @@ _MARK = {"info": "note", "warning": "warning", "alarm": "ALARM"}
 _MAX_ROWS = 12
 _MAX_LESSONS = 6
 _MAX_CELL = 60
+_TINY = 0.0005
 _UNDEFINED = "–"
 
 
@@ -151,7 +152,7 @@ def _plain(cell: str | int | float | bool | None) -> str:
     if cell is None:
         return _UNDEFINED
     if isinstance(cell, float):
-        return f"{cell:.3f}"
+        return f"{cell:.3f}" if cell == 0 or abs(cell) >= _TINY else f"{cell:.0e}"
     text = " ".join(str(cell).split())
     return escape(text if len(text) <= _MAX_CELL else text[: _MAX_CELL - 1] + "…")
 

@@ -73,10 +73,20 @@ def mine_conditions(
         strategies=tuple(
             _strategy(found, habit, tested=tested[habit.pattern], level=level)
             for habit in found.habits
+            if _favours_success(tested[habit.pattern])
         ),
         demonstrations=_demonstrations(found.attempts, max_demonstrations),
         found=found,
     )
+
+
+def _favours_success(tested: MinedPattern) -> bool:
+    """Whether attempts that show a habit fail less than siblings that do not.
+
+    A habit is found by its share of steps; one that failing attempts merely repeat less often can
+    still be shown by more of them, and would be a strategy against its own evidence.
+    """
+    return tested.within.estimate is not None and tested.within.estimate < 0
 
 
 def _level(found: Found) -> EvidenceLevel:
