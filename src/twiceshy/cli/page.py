@@ -25,10 +25,7 @@ from twiceshy.evidence.stats.ranking import Auc
 from twiceshy.evidence.trial import ArmResult, TrialResult
 from twiceshy.frontier import STATES
 from twiceshy.frontier.triage import TriageResult
-from twiceshy.lessons import EvidenceLevel
 from twiceshy.memory.contrast import Learned
-
-_CLAIMED = (EvidenceLevel.SUPPORTED_WITHIN_TASK, EvidenceLevel.SUPPORTED_IN_TRIAL)
 
 
 def fill_page(
@@ -73,7 +70,6 @@ def summary_of(
 
 def _headline(triaged: TriageResult, learned: Learned) -> tuple[Measure, ...]:
     rate = triaged.report.numbers["solve_rate"]
-    claimed = [lesson for lesson in learned.lessons if lesson.level in _CLAIMED]
     figures = [
         Measure(
             name="solve rate",
@@ -83,10 +79,9 @@ def _headline(triaged: TriageResult, learned: Learned) -> tuple[Measure, ...]:
             n=rate["n"],
         ),
         Measure(
-            name="lessons supported within tasks",
-            estimate=float(len(claimed)) if learned.mined.n_mixed_tasks else None,
-            n=learned.mined.n_mixed_tasks,
-            unit="mixed tasks",
+            name="mixed tasks to learn from",
+            estimate=learned.mined.n_mixed_tasks if learned.mined.n_tasks else None,
+            n=learned.mined.n_tasks,
         ),
     ]
     if learned.proof is not None:

@@ -101,7 +101,8 @@ class Ruler:
         n_pairs = round(float(total[0]) / self._fold.shape[0])
         area = np.divide(concordant, total, out=np.full(total.size, np.nan), where=total > 0)
         low, high = percentile_interval(area[1:])
-        return Auc(float(area[0]), low, high, n_pairs, n_tasks)
+        tested = np.unique(self._task[(self._fold >= 0).any(axis=0)])
+        return Auc(float(area[0]), low, high, n_pairs, tested.size)
 
 
 def _of_rows(pairs: SiblingPairs, tested: NDArray[np.bool_]) -> SiblingPairs:

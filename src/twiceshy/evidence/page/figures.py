@@ -17,7 +17,13 @@ from twiceshy.evidence.page.frontier_plot import (
     in_order,
     sliced,
 )
-from twiceshy.evidence.page.plots import Row, draw_null, draw_outcomes, draw_rows
+from twiceshy.evidence.page.plots import (
+    Row,
+    draw_null,
+    draw_outcomes,
+    draw_rows,
+    null_histogram,
+)
 from twiceshy.evidence.page.svg import Labels, Words, inline_svg
 from twiceshy.evidence.page.tables import Ids, TableView, table
 from twiceshy.evidence.page.types import (
@@ -137,7 +143,7 @@ def null_figure(ids: Ids, held_out: HeldOut) -> FigureView | None:
     null = [value for value in held_out.null if np.isfinite(value)]
     if not null:
         return None
-    heights, edges = np.histogram(null, bins=min(_NULL_BINS, len(null)))
+    heights, edges = null_histogram(null, bins=min(_NULL_BINS, len(null)))
     rows = [
         (f"{number(float(a))} to {number(float(b))}", int(n))
         for a, b, n in zip(edges, edges[1:], heights, strict=False)

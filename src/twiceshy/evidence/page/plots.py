@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from twiceshy.attempts.types import Outcome
 from twiceshy.evidence.page.axes import (
@@ -43,6 +44,8 @@ _OUTCOMES: dict[Outcome, tuple[str, str]] = {
     Outcome.UNSCORED: (WASH, ""),
 }
 """Fill and hatch, in the order of the bar."""
+_NARROWEST_BIN = 0.01
+"""Width in AUC of the bin of runs that all scored the same."""
 
 
 class Row(NamedTuple):
@@ -82,7 +85,7 @@ def draw_null(null: Sequence[float], *, real: Measure, width: int) -> Figure:
     finite = [value for value in (real.estimate, real.low, real.high) if value is not None]
     low, high = min(*null, *finite, 0.45), max(*null, *finite, 0.55)
     pad = 0.04 * (high - low)
-    heights, edges = np.histogram(null, bins=_n_bins(null, low=low, high=high))
+    heights, edges = null_histogram(null, bins=_n_bins(null, low=low, high=high))
     top = float(heights.max())
     axes.stairs(heights, edges, fill=True, facecolor=WASH, edgecolor=MUTED, linewidth=1)
     axes.set_xlim(low - pad, high + pad)
@@ -96,6 +99,24 @@ def draw_null(null: Sequence[float], *, real: Measure, width: int) -> Figure:
     axes.axvline(0.5, color=MUTED, linewidth=1.2, dashes=(3, 3))
     _mark_real(axes, real, top=top)
     return figure
+
+
+def null_histogram(
+    null: Sequence[float], *, bins: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return heights and edges; runs that all scored the same get one narrow bin of their own.
+
+    Example:
+        >>> heights, edges = null_histogram([0.5, 0.5], bins=5)
+        >>> heights.tolist(), edges.round(3).tolist()
+        ([2], [0.495, 0.505])
+    """
+    low, high = min(null), max(null)
+    if high - low < _NARROWEST_BIN:
+        middle = (low + high) / 2
+        ends = (middle - _NARROWEST_BIN / 2, middle + _NARROWEST_BIN / 2)
+        return np.histogram(null, bins=1, range=ends)
+    return np.histogram(null, bins=bins)
 
 
 def _n_bins(null: Sequence[float], *, low: float, high: float) -> int:
