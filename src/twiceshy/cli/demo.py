@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import typer
 
 from twiceshy.attempts import Attempt, read_attempts
 from twiceshy.cli.inputs import AsJson, Seed
-from twiceshy.cli.output import console, print_report, show
+from twiceshy.cli.output import console, print_lessons, print_report, show
+from twiceshy.cli.study import Study, study
 from twiceshy.demo_data import DemoName, demo_path
 from twiceshy.evidence.report import Report
+from twiceshy.evidence.trial import compare_policies
 
 REFERENCE, PLACEBO = "none", "placebo"
 SHUFFLES = 100
@@ -27,9 +29,6 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Import, triage, learn, prove and report on real attempts that ship with the package."""
-    from twiceshy.cli.study import study
-    from twiceshy.evidence.trial import compare_policies
-
     started = time.monotonic()
     mined, unseen, played = (_read(name) for name in ("train", "held_out", "trial"))
     played = tuple(msgspec.structs.replace(each, policy=each.extra["arm"]) for each in played)
@@ -46,12 +45,12 @@ def demo(
         seed=seed,
         trial=trial,
     )
-    show(found.report, as_json=as_json, lessons=found.learned.lessons)
-    if not as_json:
-        console.print()
-        print_report(_only_arms(trial.report))
-        seconds = time.monotonic() - started
-        console.print(f"\nDone in {seconds:.0f} s. Details: {found.page}", markup=False)
+    if as_json:
+        show(found.report, as_json=True)
+        return
+    _tell(found, trial.report)
+    seconds = time.monotonic() - started
+    console.print(f"\nDone in {seconds:.0f} s. Details: {found.page}", markup=False)
 
 
 def _read(name: DemoName) -> tuple[Attempt, ...]:
@@ -69,5 +68,15 @@ def _setting(
     )
 
 
-def _only_arms(report: Report) -> Report:
-    return msgspec.structs.replace(report, tables=report.tables[:1])
+def _tell(found: Study, trial: Report) -> None:
+    """Print the story: what was found, the lessons, do they hold, does telling the agent help."""
+    proof = found.learned.proof
+    print_report(_with(found.report, tables=()))
+    print_lessons(found.learned.lessons)
+    if proof is not None:
+        print_report(_with(proof, summary=(), tables=proof.tables[:1]))
+    print_report(_with(trial, summary=(), tables=trial.tables[:1]))
+
+
+def _with(report: Report, **changes: Any) -> Report:
+    return msgspec.structs.replace(report, alarms=(), **changes)

@@ -170,11 +170,8 @@ def _arm(
 def _pairs(own: Sequence[Attempt], base: Sequence[Attempt]) -> Counter[tuple[Outcome, Outcome]]:
     """Count (reference, arm) outcomes of the same task and trial; trials must be named."""
     before = {(each.task, each.trial): each.outcome for each in base if each.trial is not None}
-    return Counter(
-        (before[each.task, each.trial], each.outcome)
-        for each in own
-        if (each.task, each.trial) in before
-    )
+    keyed = (((each.task, each.trial or ""), each.outcome) for each in own)
+    return Counter((before[key], outcome) for key, outcome in keyed if key in before)
 
 
 def _report(
@@ -219,10 +216,10 @@ def _points(gap: PairedDifference | None) -> str | None:
     """Return a difference with its interval in percentage points; None when undefined."""
     if gap is None or gap.difference is None:
         return None
-    estimate = f"{100 * gap.difference:+.1f}"
+    estimate = f"{100 * gap.difference:+.0f}"
     if gap.low is None or gap.high is None:
         return estimate
-    return f"{estimate} [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]"
+    return f"{estimate} [{100 * gap.low:+.0f}, {100 * gap.high:+.0f}]"
 
 
 def _share(value: float | None) -> str:

@@ -74,9 +74,7 @@ def _user_steps(record: Record, *, message: Record, names: dict[str, str]) -> li
     content = message.get("content")
     time = parts.as_text(record.get("timestamp"))
     blocks = [parts.as_dict(block) for block in parts.as_list(content)]
-    steps = [
-        _result(b, names=names, time=time) for b in blocks if b.get("type") == "tool_result"
-    ]
+    steps = [_result(b, names=names, time=time) for b in blocks if b.get("type") == "tool_result"]
     if text := _plain(content):
         is_injected = record.get("isMeta") is True or record.get("isCompactSummary") is True
         steps.append(Step(role="environment" if is_injected else "user", text=text, time=time))

@@ -126,7 +126,7 @@ def _scored(sample: Record, *, options: ReadOptions) -> Verdict:
 
 
 def _judged(value: object, *, name: str, score: Record, options: ReadOptions) -> Verdict:
-    if isinstance(value, dict | list):
+    if type(value) in (dict, list):
         said = unscored("the score is not a single value; declare one with --map reward=SCORER.KEY")
     else:
         explanation = parts.first_line(parts.as_text(score.get("explanation")) or "")

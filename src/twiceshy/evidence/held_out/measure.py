@@ -49,7 +49,8 @@ class Ruler:
     """Measures scores of one table under any labels."""
 
     def __init__(self, table: EventTable, *, fold: NDArray[np.int64], seed: int) -> None:
-        self._siblings = _of_rows(sibling_pairs(table.task), (fold >= 0).all(axis=0))
+        tested = np.asarray((fold >= 0).all(axis=0))
+        self._siblings = _of_rows(sibling_pairs(table.task), tested)
         self._task, self._policy, self._fold, self._seed = table.task, table.policy, fold, seed
         self._several = np.unique(table.policy).size > 1
 
