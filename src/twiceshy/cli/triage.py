@@ -9,12 +9,14 @@ from typing import Annotated
 import typer
 
 from twiceshy.cli import inputs
-from twiceshy.cli.output import show
+from twiceshy.cli.output import notes, show
 from twiceshy.cli.provenance import with_manifest
 from twiceshy.errors import BadInput
 from twiceshy.frontier.groups import Tallies
 from twiceshy.frontier.sheets import P0
 
+_MANY_ROWS = 200_000
+"""Rows from which a Parquet of one row an attempt is counted and not read."""
 P0Option = Annotated[
     str | None,
     typer.Option(
@@ -37,12 +39,12 @@ def triage(
         Path | None, typer.Option("--out", "-o", help="Folder for triage.json and the sheets.")
     ] = None,
     counts_only: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            "--counts-only",
-            help="Count in the database without reading attempts; for millions of rollouts.",
+            "--counts-only/--each-attempt",
+            help="Count in the database without reading attempts; the default for a large Parquet.",
         ),
-    ] = False,
+    ] = None,
     as_json: inputs.AsJson = False,
 ) -> None:
     """Sort attempts: failed, broken or unscored; frontier, luck, and what each failure is worth."""
@@ -51,10 +53,25 @@ def triage(
 
     limits, rates = parse_band(band), parse_p0(p0)
     with with_manifest(source.paths) as stamp:
-        counted = _count(source) if counts_only else source.load().attempts
+        counted = _count(source) if _wants_counts(source, counts_only) else source.load().attempts
         result = sort(counted, p0=rates, band=limits)
         written = write_triage(result, out) if out is not None else None
     show(stamp(result.report), as_json=as_json, details=written.report if written else None)
+
+
+def _wants_counts(source: inputs.Source, said: bool | None) -> bool:
+    if said is not None:
+        return said
+    needs_attempts = source.format or source.outcomes or source.rule or source.policy
+    if needs_attempts or len(source.paths) != 1 or not source.paths[0].endswith(".parquet"):
+        return False
+    from twiceshy.frontier import rows_to_count
+
+    n_rows = rows_to_count(source.paths[0], columns=inputs.parse_mapping(source.mapping))
+    if n_rows < _MANY_ROWS:
+        return False
+    notes.print(f"{n_rows} rows are counted without reading each; --each-attempt reads them.")
+    return True
 
 
 def _count(source: inputs.Source) -> Tallies:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from twiceshy.frontier.rates import chance_of_contrast as chance_of_contrast
     from twiceshy.frontier.rates import jeffreys_interval as jeffreys_interval
     from twiceshy.frontier.rates import probability_in_band as probability_in_band
+    from twiceshy.frontier.tally import rows_to_count as rows_to_count
     from twiceshy.frontier.tally import tally_file as tally_file
     from twiceshy.frontier.triage import TriageResult as TriageResult
     from twiceshy.frontier.undeserved import UndeservedRate as UndeservedRate
@@ -62,6 +63,7 @@ _HOME = {
     "chance_of_contrast": "rates",
     "jeffreys_interval": "rates",
     "probability_in_band": "rates",
+    "rows_to_count": "tally",
     "tally_file": "tally",
     "TriageResult": "triage",
     "UndeservedRate": "undeserved",

@@ -88,6 +88,24 @@ def tally_file(
     return _tallies(rows)
 
 
+def rows_to_count(path: str | Path, *, columns: Mapping[str, str] | None = None) -> int:
+    """Return the rows of a Parquet that `tally_file` could count; 0 when it could not.
+
+    Reads the footer only.
+    """
+    import duckdb
+
+    try:
+        with duckdb.connect(":memory:") as connection:
+            source, name = _source(path)
+            found = connection.execute(f"DESCRIBE SELECT * FROM {source}", [name]).fetchall()
+            _choose({str(row[0]): str(row[1]) for row in found}, columns or {}, str(path))
+            counted = connection.execute(f"SELECT count(*) FROM {source}", [name]).fetchone()
+    except (duckdb.Error, BadInput):
+        return 0
+    return int(counted[0]) if counted else 0
+
+
 def _source(path: str | Path) -> tuple[str, str]:
     shown = str(path)
     suffixes = [suffix for suffix in Path(shown).suffixes if suffix not in (".gz", ".zst")]
