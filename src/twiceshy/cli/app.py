@@ -59,6 +59,9 @@ def run() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        sys.stderr.write(f"twiceshy: the system refused: {error}. Check the disk and the paths.\n")
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.stderr.write("twiceshy: stopped. What had been written is complete and stays.\n")
         sys.exit(130)

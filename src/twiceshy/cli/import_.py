@@ -10,7 +10,7 @@ import typer
 
 from twiceshy.attempts import Attempt, ImportSummary, Reading, write_attempts
 from twiceshy.cli import inputs
-from twiceshy.cli.output import show
+from twiceshy.cli.output import counted, show
 from twiceshy.cli.progress import byte_progress
 from twiceshy.cli.provenance import with_manifest
 from twiceshy.evidence.report import Report, Table
@@ -54,8 +54,9 @@ def import_report(summary: ImportSummary) -> Report:
         kind="import",
         title="What was read",
         summary=(
-            f"Read {n} attempts at {summary.n_tasks} tasks by {summary.n_policies} policies; "
-            f"{summary.n_unreadable} records could not be read.",
+            f"Read {counted(n, 'attempt')} at {counted(summary.n_tasks, 'task')} by "
+            f"{counted(summary.n_policies, 'policy')}; "
+            f"{counted(summary.n_unreadable, 'record')} could not be read.",
         ),
         numbers=summary.numbers(),
         tables=(

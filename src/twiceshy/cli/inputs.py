@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from twiceshy.attempts import Attempt, ImportSummary, Reading, read_attempts
-from twiceshy.cli.output import notes
+from twiceshy.cli.output import note
 from twiceshy.cli.progress import byte_progress
 from twiceshy.errors import BadInput
 
@@ -46,7 +46,7 @@ Rules = Annotated[
     typer.Option("--rule", metavar="MODULE:FUNCTION", help="Your own test for broken attempts."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class Source:
             BadInput: When nothing at all could be read.
         """
         for line in summary.notes():
-            notes.print(line, markup=False)
+            note(line)
         if summary.nothing_usable:
             raise BadInput(
                 "at least one readable attempt",
@@ -156,7 +156,8 @@ def load_rules(names: Sequence[str]) -> tuple[Callable[[Attempt], str | None], .
     """Import the user's rules, each named `module:function`.
 
     Raises:
-        BadInput: When a name has no colon, or the module or function is not there.
+        BadInput: When the module cannot be imported (for any reason: it is the user's code), or
+            has no such function.
     """
     rules: list[Callable[[Attempt], str | None]] = []
     sys.path.insert(0, str(Path.cwd()))
@@ -164,8 +165,11 @@ def load_rules(names: Sequence[str]) -> tuple[Callable[[Attempt], str | None], .
         for name in names:
             module_name, _, function_name = name.partition(":")
             try:
-                rules.append(getattr(importlib.import_module(module_name), function_name))
-            except (ImportError, AttributeError, ValueError) as error:
+                rule = getattr(importlib.import_module(module_name), function_name)
+                if not callable(rule):
+                    raise ValueError("it is not a function")
+                rules.append(rule)
+            except Exception as error:
                 raise BadInput(
                     "an importable function module:function",
                     got=f"{name!r} ({error})",

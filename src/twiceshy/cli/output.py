@@ -11,21 +11,24 @@ from pathlib import Path
 import msgspec
 import typer
 from rich.console import Console
-from rich.table import Table as RichTable
 
+from twiceshy.cli.grid import MAX_ROWS, UNDEFINED, laid_out
 from twiceshy.evidence.page import rank_lessons
 from twiceshy.evidence.report import Alarm, Report, Table
-from twiceshy.lessons import Effect, Lesson
+from twiceshy.lessons import Effect, Lesson, LessonKind
 
 console = Console(soft_wrap=False, highlight=False)
 notes = Console(stderr=True, highlight=False)
 
 _MARK = {"info": "note", "warning": "warning", "alarm": "ALARM"}
-_MAX_ROWS = 12
 _MAX_LESSONS = 6
-_MAX_CELL = 60
-_TINY = 0.0005
-_UNDEFINED = "–"
+_KIND_NOUNS: dict[LessonKind, str] = {
+    "avoid": "mistake to avoid",
+    "recover": "way to recover",
+    "strategy": "strategy",
+    "demonstration": "demonstration",
+    "principle": "principle",
+}
 
 
 def show(
@@ -49,9 +52,19 @@ def show(
         print_report(report)
         print_lessons(lessons)
         if details is not None:
-            console.print(f"Details: {details}")
+            tell_path("Details", details)
     if not report.ok:
         raise typer.Exit(1)
+
+
+def tell_path(label: str, path: Path) -> None:
+    """Print where something lies, on one line of its own however long it is."""
+    console.print(f"{label}: {path}", markup=False, soft_wrap=True)
+
+
+def note(line: str) -> None:
+    """Print a line on stderr; it is wrapped for a terminal only, so that it can be searched for."""
+    notes.print(line, markup=False, soft_wrap=not notes.is_terminal)
 
 
 def as_json_bytes(report: Report) -> bytes:
@@ -72,18 +85,24 @@ def print_report(report: Report) -> None:
         console.print(sentence, markup=False)
     for table in report.tables:
         _print_table(table)
+    if report.alarms:
+        console.print()
     for alarm in report.alarms:
         _print_alarm(alarm)
 
 
 def _print_table(table: Table) -> None:
-    if not table.rows:
+    grid = laid_out(table, width=console.width)
+    if grid is None:
         return
     console.print()
-    lines = _rich_table(table)
-    console.print(lines)
-    undefined = any(cell == _UNDEFINED for column in lines.columns for cell in column.cells)
-    note = f"{table.note} {_UNDEFINED} is undefined." if undefined else table.note
+    console.print(table.title, style="bold", markup=False)
+    console.print(grid)
+    hidden = len(table.rows) - MAX_ROWS
+    if hidden > 0:
+        console.print(f"and {hidden} more", style="dim")
+    undefined = any(cell == UNDEFINED for column in grid.columns for cell in column.cells)
+    note = f"{table.note} {UNDEFINED} is undefined." if undefined else table.note
     if note:
         console.print(note.strip(), style="dim", markup=False)
 
@@ -91,70 +110,6 @@ def _print_table(table: Table) -> None:
 def _print_alarm(alarm: Alarm) -> None:
     source = f" [{alarm.source}]" if alarm.source else ""
     console.print(f"{_MARK[alarm.severity]}: {alarm.message}{source}", markup=False)
-
-
-def _rich_table(table: Table) -> RichTable:
-    rich_table = RichTable(title=table.title, title_justify="left", title_style="bold", box=None)
-    known = [
-        column
-        for column in range(len(table.columns))
-        if any(row[column] is not None for row in table.rows)
-    ]
-    shown = [[_plain(row[column]) for column in known] for row in table.rows[:_MAX_ROWS]]
-    widths = [
-        max(*(len(word) for word in table.columns[column].split()), *(len(row[i]) for row in shown))
-        for i, column in enumerate(known)
-    ]
-    for column, width in zip(known, _fitted(widths, console.width - 2 * len(known)), strict=True):
-        rich_table.add_column(
-            textwrap.fill(table.columns[column], width),
-            justify="right" if _is_numeric(table, column) else "left",
-            width=width,
-            no_wrap=True,
-            overflow="ellipsis",
-        )
-    for row in shown:
-        rich_table.add_row(*row)
-    left = len(table.rows) - _MAX_ROWS
-    if left > 0:
-        rich_table.caption = f"and {left} more rows"
-        rich_table.caption_justify = "left"
-    return rich_table
-
-
-def _fitted(widths: list[int], room: int) -> list[int]:
-    """Return the widths with the widest column cut until all fit.
-
-    Example:
-        >>> _fitted([4, 30, 20], 40)
-        [4, 18, 18]
-    """
-    widths = list(widths)
-    while sum(widths) > room and max(widths) > 1:
-        widths[widths.index(max(widths))] -= 1
-    return widths
-
-
-def _is_numeric(table: Table, column: int) -> bool:
-    cells = [row[column] for row in table.rows if row[column] is not None]
-    return bool(cells) and all(isinstance(cell, int | float) for cell in cells)
-
-
-def _plain(cell: str | int | float | bool | None) -> str:
-    r"""Return one cell as text of one line, with rich's markup characters made inert.
-
-    Example:
-        >>> _plain(None), _plain(0.25), _plain("[bold]")
-        ('–', '0.250', '\\[bold]')
-    """
-    from rich.markup import escape
-
-    if cell is None:
-        return _UNDEFINED
-    if isinstance(cell, float):
-        return f"{cell:.3f}" if cell == 0 or abs(cell) >= _TINY else f"{cell:.0e}"
-    text = " ".join(str(cell).split())
-    return escape(text if len(text) <= _MAX_CELL else text[: _MAX_CELL - 1] + "…")
 
 
 def print_lessons(lessons: Sequence[Lesson]) -> None:
@@ -166,18 +121,39 @@ def print_lessons(lessons: Sequence[Lesson]) -> None:
     console.print()
     console.print("Lessons", style="bold")
     for number, lesson in enumerate(mined[:_MAX_LESSONS], start=1):
-        console.print(f" {number}. {lesson.text}", markup=False)
-        console.print(f"    {evidence_line(lesson)}", style="dim", markup=False)
+        console.print(_hanging(f"{number}. {lesson.text}"), markup=False)
+        console.print(_hanging(f"   {evidence_line(lesson)}"), style="dim", markup=False)
     rest = Counter(
-        each.kind
+        _KIND_NOUNS[each.kind]
         for each in (
             *mined[_MAX_LESSONS:],
             *(each for each in ranked if each.kind == "demonstration"),
         )
     )
     if rest:
-        counted = ", ".join(f"{kind} {n}" for kind, n in rest.items())
-        console.print(f"    More in the report: {counted}.", markup=False)
+        more = ", ".join(counted(n, kind) for kind, n in rest.items())
+        console.print(_hanging(f"   More in the report: {more}."), markup=False)
+
+
+def _hanging(text: str) -> str:
+    """Wrap a numbered item so that its later lines start under its first word."""
+    return textwrap.fill(
+        text, console.width, initial_indent=" ", subsequent_indent="    ", break_long_words=False
+    )
+
+
+def counted(n: int, noun: str) -> str:
+    """Return a count with its noun.
+
+    Example:
+        >>> counted(1, "task"), counted(0, "strategy"), counted(2, "way to recover")
+        ('1 task', '0 strategies', '2 ways to recover')
+    """
+    if n == 1:
+        return f"{n} {noun}"
+    first, space, rest = noun.partition(" to ")
+    plural = f"{first[:-1]}ies" if first[-2:] in ("gy", "cy") else f"{first}s"
+    return f"{n} {plural}{space}{rest}"
 
 
 def evidence_line(lesson: Lesson) -> str:
@@ -190,8 +166,8 @@ def evidence_line(lesson: Lesson) -> str:
     evidence = lesson.evidence
     parts = [
         lesson.level.value.replace("_", " "),
-        f"{evidence.n_for} attempts for, {evidence.n_against} against",
-        f"{evidence.n_informative_tasks} informative tasks",
+        f"{counted(evidence.n_for, 'attempt')} for, {evidence.n_against} against",
+        counted(evidence.n_informative_tasks, "informative task"),
     ]
     for name, effect in (("within task", evidence.within_task), ("held out", evidence.held_out)):
         if effect is not None and effect.estimate is not None:

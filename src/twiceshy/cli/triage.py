@@ -100,27 +100,40 @@ def parse_p0(text: str | None) -> P0:
     if text is None:
         return None
     try:
-        return float(text)
-    except ValueError:
-        pass
+        return _checked_rates({"": float(text)}, text=text)[""]
+    except ValueError as error:
+        if isinstance(error, BadInput):
+            raise
     import msgspec
 
     try:
-        return msgspec.json.decode(Path(text).read_bytes(), type=dict[str, float])
-    except (OSError, msgspec.MsgspecError) as error:
-        raise BadInput(
-            "a rate in [0, 1] or a JSON file {task: rate}",
-            got=f"{text!r} ({error})",
-            where="--p0",
-            fix="Write for example --p0 0.38",
-        ) from error
+        rates = msgspec.json.decode(Path(text).read_bytes(), type=dict[str, float])
+    except (OSError, ValueError) as error:
+        raise _no_rate(f"{text!r}, which is neither ({error})") from error
+    return _checked_rates(rates, text=text)
+
+
+def _checked_rates(rates: dict[str, float], *, text: str) -> dict[str, float]:
+    for task, rate in rates.items():
+        if not 0 <= rate <= 1:
+            raise _no_rate(f"{rate:g} for task {task!r} in {text}" if task else text)
+    return rates
+
+
+def _no_rate(got: str) -> BadInput:
+    return BadInput(
+        "a rate in [0, 1], or a JSON file {task: rate}",
+        got=got,
+        where="--p0",
+        fix="Write for example --p0 0.38",
+    )
 
 
 def parse_band(text: str) -> tuple[float, float]:
     """Return `--band` as two numbers.
 
     Raises:
-        BadInput: When it is not two numbers joined by a comma.
+        BadInput: When it is not two rates in order, joined by a comma.
 
     Example:
         >>> parse_band("0.2,0.8")
@@ -129,8 +142,13 @@ def parse_band(text: str) -> tuple[float, float]:
     parts: Sequence[str] = text.split(",")
     try:
         low, high = (float(part) for part in parts)
-    except ValueError as error:
+    except ValueError:
+        low = high = float("nan")
+    if not 0 <= low < high <= 1:
         raise BadInput(
-            "two numbers LOW,HIGH", got=repr(text), where="--band", fix="Write --band 0.2,0.8"
-        ) from error
+            "two solve rates LOW,HIGH with 0 ≤ LOW < HIGH ≤ 1",
+            got=repr(text),
+            where="--band",
+            fix="Write for example --band 0.2,0.8",
+        )
     return low, high
