@@ -232,7 +232,8 @@ def _why_not(source: FileSource) -> str:
         return "the file holds only blank lines"
     columns = column_names(source)
     if columns and (b"\0" not in source.head or is_parquet(source)):
-        shown = ", ".join(columns[:8]) + (", …" if len(columns) > 8 else "")
+        names = (name if len(name) <= 40 else f"{name[:39]}…" for name in columns[:8])
+        shown = ", ".join(names) + (", …" if len(columns) > 8 else "")
         return f"no reader knows its columns ({shown}); say what they are with --map"
     if b"\0" in source.head:
         return "it is binary data of no known format"

@@ -113,8 +113,8 @@ def p0_against_rate(
         return Check(
             "p0_against_rate", rate, n_tasks, p0, False, "p0 or the rate is unknown", source
         )
-    raised = rate <= p0 or (low is not None and low <= p0)
-    shown = "unknown" if low is None else f"{low:.3f}"
+    raised = p0 > 0 and (rate <= p0 or (low is not None and low <= p0))
+    shown = "unknown" if low is None else f"{max(low, 0.0):.3f}"
     message = f"the solve rate {rate:.3f} (lower limit {shown}) is not clear of p0 = {p0:.3f}"
     severity: Severity = "alarm" if rate <= p0 else "warning"
     return Check("p0_against_rate", rate, n_tasks, p0, raised, message, source, severity)

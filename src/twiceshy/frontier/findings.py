@@ -13,7 +13,7 @@ from twiceshy.evidence.report import Report, Table
 from twiceshy.evidence.stats.intervals import Estimate
 from twiceshy.frontier.advice import ADVICE, budget_sentence, contrast_by_state
 from twiceshy.frontier.alarms import Check
-from twiceshy.frontier.dead import DeadGroup
+from twiceshy.frontier.dead import CURES, DeadGroup
 from twiceshy.frontier.facts import AttemptFacts, uses_tools
 from twiceshy.frontier.groups import STATES, across_policies, count_states
 from twiceshy.frontier.sheets import GroupSheet, Settings, defined
@@ -122,6 +122,7 @@ def _lucky(sheet: GroupSheet, facts: Sequence[AttemptFacts] | None) -> dict[str,
     result: dict[str, Any] = {
         "n_judged": n_judged,
         "n_above_half": None,
+        "n_groups": 0,
         "expected": None,
         "n_groups_beyond_luck": None,
         "n_did_nothing": _successes_without_write(facts),
@@ -132,6 +133,7 @@ def _lucky(sheet: GroupSheet, facts: Sequence[AttemptFacts] | None) -> dict[str,
     above = judged & (np.nan_to_num(lucky) > LUCKY)
     order = np.flatnonzero(above)
     order = order[np.argsort(-lucky[order], kind="stable")][:MAX_ROWS]
+    result["n_groups"] = int(above.sum())
     result["n_above_half"] = int(t.n_success[above].sum())
     result["expected"] = float((t.n_success[judged] * lucky[judged]).sum())
     result["n_groups_beyond_luck"] = int((sheet.q_lucky < SIGNIFICANT).sum())
@@ -288,7 +290,7 @@ def _tables(numbers: dict[str, Any], dead: Sequence[DeadGroup]) -> list[Table]:
     if numbers["broken"]:
         tables.append(
             _table(
-                f"Broken attempts (first {MAX_ROWS})",
+                _title("Broken attempts", numbers["n_broken"]),
                 ("task", "policy", "trial", "kind", "reason", "recorded"),
                 numbers["broken"],
                 note=f"{numbers['n_broken']} in all; they enter no rate",
@@ -297,7 +299,7 @@ def _tables(numbers: dict[str, Any], dead: Sequence[DeadGroup]) -> list[Table]:
     if numbers["lucky"]["tasks"]:
         tables.append(
             _table(
-                f"Successes that are probably luck (first {MAX_ROWS} groups)",
+                _title("Groups whose successes are probably luck", numbers["lucky"]["n_groups"]),
                 ("task", "policy", "n_success", "n_scored", "p_lucky", "q_value"),
                 numbers["lucky"]["tasks"],
                 note="q_value: as many successes by luck alone, over the batch",
@@ -305,9 +307,16 @@ def _tables(numbers: dict[str, Any], dead: Sequence[DeadGroup]) -> list[Table]:
         )
     if dead:
         rows = [group._asdict() | {"kind": group.kind.value} for group in dead[:MAX_ROWS]]
-        columns = ("task", "policy", "kind", "rule", "cure", "n_failure", "n_broken")
-        tables.append(_table(f"Groups nobody solved (first {MAX_ROWS})", columns, rows))
+        columns = ("task", "policy", "kind", "rule", "n_failure", "n_broken")
+        kinds = dict.fromkeys(group.kind for group in dead)
+        cures = ". ".join(f"{kind.capitalize()}: {CURES[kind]}" for kind in kinds)
+        title = _title("Groups nobody solved", len(dead))
+        tables.append(_table(title, columns, rows, note=f"{cures}."))
     return tables
+
+
+def _title(text: str, n: int) -> str:
+    return f"{text} (first {MAX_ROWS} of {n})" if n > MAX_ROWS else text
 
 
 def _state_table(numbers: dict[str, Any]) -> Table:

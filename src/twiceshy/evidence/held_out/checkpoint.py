@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from twiceshy.errors import BadInput
 from twiceshy.evidence.tables import EventTable
 
 
@@ -35,11 +36,19 @@ def run_key(table: EventTable, configuration: str) -> str:
 
 
 def finished_runs(path: Path | None, key: str) -> dict[int, NullRun]:
-    """Read the finished runs of this key; unreadable lines (a cut last one) are run again."""
+    """Read the finished runs of this key; unreadable lines (a cut last one) are run again.
+
+    Raises:
+        BadInput: When the file cannot be read.
+    """
     if path is None or not path.exists():
         return {}
     found: dict[int, NullRun] = {}
-    for line in path.read_bytes().splitlines():
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise _unusable(path, error) from error
+    for line in lines:
         try:
             run = msgspec.json.decode(line, type=NullRun)
         except msgspec.DecodeError:
@@ -50,13 +59,29 @@ def finished_runs(path: Path | None, key: str) -> dict[int, NullRun]:
 
 
 def append_run(path: Path | None, run: NullRun) -> None:
-    """Add one finished run; a line cut by an interrupt is closed first."""
+    """Add one finished run; a line cut by an interrupt is closed first.
+
+    Raises:
+        BadInput: When the file cannot be written.
+    """
     if path is None:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b") as file:
-        if file.tell() > 0:
-            file.seek(-1, 2)
-            if file.read(1) != b"\n":
-                file.write(b"\n")
-        file.write(msgspec.json.encode(run) + b"\n")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a+b") as file:
+            if file.tell() > 0:
+                file.seek(-1, 2)
+                if file.read(1) != b"\n":
+                    file.write(b"\n")
+            file.write(msgspec.json.encode(run) + b"\n")
+    except OSError as error:
+        raise _unusable(path, error) from error
+
+
+def _unusable(path: Path, error: OSError) -> BadInput:
+    return BadInput(
+        "a checkpoint file that can be read and written",
+        got=(error.strerror or str(error)).lower(),
+        where=str(path),
+        fix="Name a file in a folder that can be written to.",
+    )

@@ -175,7 +175,7 @@ def _null(arm: Arm) -> str:
     if arm.null is None:
         return ""
     return (
-        f"; among {arm.null.n} runs of the whole procedure on shuffled labels (95 % range"
+        f"; among {arm.null.n} runs of the whole procedure on shuffled labels (95% range"
         f" {arm.null.low:.3f} to {arm.null.high:.3f}) that ranks at p = {arm.null.p_value:.3f}"
     )
 
