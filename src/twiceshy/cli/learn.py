@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -11,11 +12,24 @@ from twiceshy.cli import inputs
 from twiceshy.cli.output import show
 from twiceshy.cli.study import study
 from twiceshy.cli.triage import P0Option, parse_p0
+from twiceshy.errors import BadInput
+from twiceshy.models import Completer, OpenAICompleter
 
 Nulls = Annotated[
     int,
     typer.Option(
         "--nulls", min=0, help="Runs of the whole procedure on shuffled labels; 0 skips the proof."
+    ),
+]
+
+Model = Annotated[
+    str | None,
+    typer.Option("--model", metavar="NAME", help="A language model to put lessons into words."),
+]
+ModelUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--model-url", metavar="URL", help="Its OpenAI-compatible endpoint, as http://HOST:PORT/v1."
     ),
 ]
 
@@ -29,10 +43,13 @@ def learn(
     p0: P0Option = None,
     nulls: Nulls = 100,
     seed: inputs.Seed = 0,
+    model: Model = None,
+    model_url: ModelUrl = None,
     as_json: inputs.AsJson = False,
 ) -> None:
     """Triage attempts, mine lessons from contrast, test them on unseen tasks, write a report."""
     rates = parse_p0(p0)
+    completer = completer_for(model, url=model_url)
     found = study(
         source.load().attempts,
         folder=out,
@@ -41,5 +58,29 @@ def learn(
         p0=rates,
         n_null=nulls,
         seed=seed,
+        completer=completer,
     )
     show(found.report, as_json=as_json, details=found.page, lessons=found.learned.lessons)
+
+
+def completer_for(model: str | None, *, url: str | None) -> Completer | None:
+    """Return the language model the user named; None without one.
+
+    A local endpoint needs no key; one is read from OPENAI_API_KEY when it is set.
+
+    Raises:
+        BadInput: When there is an endpoint without a model, or neither an endpoint nor a key.
+        MissingExtra: When the SDK is not installed.
+    """
+    if model is None:
+        if url is not None:
+            raise BadInput("--model beside --model-url", where="--model-url", fix="Name the model.")
+        return None
+    key = os.environ.get("OPENAI_API_KEY")
+    if not url and not key:
+        raise BadInput(
+            "the model's endpoint or a key",
+            where="--model",
+            fix="Give --model-url, for example http://127.0.0.1:8080/v1, or set OPENAI_API_KEY.",
+        )
+    return OpenAICompleter(model, base_url=url, api_key=key or "none")

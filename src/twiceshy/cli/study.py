@@ -20,6 +20,8 @@ from twiceshy.files import write_whole
 from twiceshy.frontier import triage, write_triage
 from twiceshy.frontier.sheets import P0
 from twiceshy.memory import Learned, learn
+from twiceshy.memory.contrast.wording import reword_learned
+from twiceshy.models import Completer
 
 LESSONS, PAGE, PAGE_DATA, CHECKPOINT = (
     "lessons.jsonl",
@@ -49,6 +51,7 @@ def study(
     n_null: int = 100,
     seed: int = 0,
     trial: TrialResult | None = None,
+    completer: Completer | None = None,
 ) -> Study:
     """Triage, learn, prove, and write everything into a folder.
 
@@ -61,6 +64,7 @@ def study(
         n_null: Runs of the whole procedure on shuffled labels; 0 leaves the proof out.
         seed: Seed of everything random.
         trial: A comparison of policies to show beside.
+        completer: A language model to put the lessons into words; nothing needs one.
     """
     started = time.monotonic()
     triaged = triage(attempts, p0=p0)
@@ -73,6 +77,9 @@ def study(
             checkpoint=folder / CHECKPOINT if n_null else None,
             progress=advance,
         )
+    if completer is not None:
+        with step_progress("asking the language model") as advance:
+            learned = reword_learned(learned, completer=completer, progress=advance)
     write_whole(folder / LESSONS, b"".join(encode(each) + b"\n" for each in learned.lessons))
     run = manifest(paths, seconds=time.monotonic() - started, seed=seed, n_null=n_null)
     page = fill_page(
@@ -91,7 +98,10 @@ def study(
         report=Report(
             kind="learn",
             title=title,
-            summary=summary_of(triaged, learned, trial=trial),
+            summary=(
+                *summary_of(triaged, learned, trial=trial),
+                *(learned.report.summary[-1:] if completer is not None else ()),
+            ),
             numbers=_numbers(triaged.report, learned),
             tables=_tables(learned),
             alarms=(*triaged.report.alarms, *learned.report.alarms),

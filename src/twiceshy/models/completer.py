@@ -23,20 +23,26 @@ class OpenAICompleter:
         model: The model's name as the endpoint knows it.
         base_url: The endpoint, for example a local server; None is the SDK's default.
         api_key: None reads the SDK's environment variable.
+        timeout: Seconds to wait for one answer.
 
     Raises:
         MissingExtra: When the `openai` extra is not installed.
     """
 
     def __init__(
-        self, model: str, *, base_url: str | None = None, api_key: str | None = None
+        self,
+        model: str,
+        *,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        timeout: float = 120.0,
     ) -> None:
         try:
             from openai import OpenAI
         except ImportError as error:
             raise missing_extra("asking a language model", "openai") from error
         self.model = model
-        self._client = OpenAI(base_url=base_url, api_key=api_key)
+        self._client = OpenAI(base_url=base_url, api_key=api_key, timeout=timeout, max_retries=1)
 
     def complete(self, prompt: str, *, system: str = "", max_tokens: int = 512) -> str:
         """Return the first choice's text.
