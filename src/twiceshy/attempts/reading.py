@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -191,6 +192,10 @@ def read_attempts(
     """
     files = expand([paths] if isinstance(paths, str | Path) else paths)
     checked_mapping(mapping or {})
+    if threshold is not None and math.isnan(threshold):
+        raise BadInput(
+            "a number", got="nan", where="--threshold", fix="Write for example --threshold 0.5"
+        )
     options = ReadOptions(threshold=threshold, policy=policy, mapping=mapping or {})
     return Reading(
         files,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -14,6 +14,7 @@ from twiceshy.attempts.types import Attempt, Outcome, Unreadable
 
 MAX_UNREADABLE_SHOWN = 20
 _MAX_REASONS_SHOWN = 5
+_MAX_ALIKE_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,7 +215,7 @@ def _notes(summary: ImportSummary) -> list[str]:
         parts = [f"{name} {n:,}" for name, n in summary.formats.items()]
         lines.append(f"several formats, each read by its own reader: {', '.join(parts)}")
     lines += [f"{one.file}: {one.note}" for one in summary.files if one.note]
-    lines += [_told(record) for record in summary.unreadable]
+    lines += _unreadable(summary.unreadable)
     hidden = summary.n_unreadable - len(summary.unreadable)
     if hidden > 0:
         lines.append(f"and {_counted(hidden, 'more unreadable record')}")
@@ -223,6 +224,21 @@ def _notes(summary: ImportSummary) -> list[str]:
     lines += [f"unscored: {line}" for line in _reasons(summary.unscored)]
     lines += _counts(summary)
     return lines + (_join_notes(summary.join) if summary.join is not None else [])
+
+
+def _unreadable(records: Sequence[Unreadable]) -> list[str]:
+    """Tell the first records of each fault, and count the others like them."""
+    faults = Counter(record[1:] for record in records)
+    seen: Counter[tuple[str, ...]] = Counter()
+    lines = []
+    for record in records:
+        fault = record[1:]
+        seen[fault] += 1
+        if seen[fault] <= _MAX_ALIKE_SHOWN:
+            lines.append(_told(record))
+        elif seen[fault] == faults[fault]:
+            lines.append(f"and {_counted(faults[fault] - _MAX_ALIKE_SHOWN, 'line')} more like it")
+    return lines
 
 
 def _told(record: Unreadable) -> str:

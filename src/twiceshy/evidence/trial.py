@@ -86,15 +86,17 @@ def compare_policies(
     Raises:
         BadInput: When the reference or the placebo is not among the policies.
     """
-    kept = [each for each in attempts if each.outcome.is_scored]
+    every = tuple(attempts)
+    kept = [each for each in every if each.outcome.is_scored]
     policies = list(dict.fromkeys(each.policy for each in kept))
+    named = policies or list(dict.fromkeys(each.policy for each in every))
     for name, role in ((reference, "reference"), (placebo, "placebo")):
-        if name is not None and kept and name not in policies:
+        if name is not None and named and name not in named:
             raise BadInput(
-                f"a {role} policy among the attempts",
+                f"a {role} policy with scored attempts",
                 got=repr(name),
                 where=f"--{role}",
-                fix=f"Choose one of: {', '.join(policies)}.",
+                fix=f"Choose one of: {', '.join(named)}.",
             )
     tasks = {task: i for i, task in enumerate(dict.fromkeys(each.task for each in kept))}
     counts = {policy: _count(kept, tasks, policy) for policy in policies}

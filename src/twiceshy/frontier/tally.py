@@ -139,7 +139,7 @@ def _choose(found: Mapping[str, str], columns: Mapping[str, str], where: str) ->
 
 
 def _missing(expected: str, listing: str, where: str) -> BadInput:
-    fix = "Map it, for example columns={'task': 'question', 'success': 'is_correct'}."
+    fix = "Name the columns, as --map task=question,success=is_correct."
     return BadInput(expected, got=f"columns {listing}", where=where, fix=fix)
 
 

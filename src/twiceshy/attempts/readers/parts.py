@@ -60,7 +60,8 @@ def decode(data: bytes, *, where: str) -> Record | Unreadable:
         value = _decoded(data)
     except (ValueError, RecursionError) as error:
         said = str(error) or type(error).__name__
-        return Unreadable(where=where, expected="a JSON object in UTF-8", got=said)
+        fix = "Save the file as UTF-8." if "utf-8" in said else ""
+        return Unreadable(where=where, expected="a JSON object in UTF-8", got=said, fix=fix)
     if isinstance(value, dict):
         return value
     return Unreadable(where=where, expected="a JSON object", got=type(value).__name__)

@@ -280,7 +280,10 @@ def _summary(
         lines = ["Collapse cannot be judged: no group has two attempts to compare (n = 0)."]
     else:
         lines = [_verdict(signs)]
-    lines += [_cohort_line(name, own) for name, own in numbers["cohorts"].items()]
+    told: dict[str, list[str]] = {}
+    for name, own in numbers["cohorts"].items():
+        told.setdefault(_cohort_line(own), []).append(name)
+    lines += [f"{', '.join(names)}: {line}" for line, names in told.items()]
     return tuple(lines[:5])
 
 
@@ -298,14 +301,14 @@ def _verdict(signs: Mapping[str, Sequence[_Sign]]) -> str:
     return f"{worst} has collapsed: {n} signs together."
 
 
-def _cohort_line(name: str, own: Mapping[str, Any]) -> str:
+def _cohort_line(own: Mapping[str, Any]) -> str:
     same, calls = own["same_answer"], own["same_calls"]
     if same["value"] is not None:
         return (
-            f"{name}: two attempts at a task agree on the answer with chance {same['value']:.3f} "
+            f"two attempts at a task agree on the answer with chance {same['value']:.3f} "
             f"(n = {same['n']} groups with two answers or more)."
         )
-    line = f"{name}: no group has two marked answers, so their agreement is undefined (n = 0)."
+    line = "no group has two marked answers, so their agreement is undefined (n = 0)."
     if calls["value"] is None:
         return line
     return (

@@ -132,7 +132,7 @@ def arm_table(held_out: HeldOut) -> Table:
     rows = [
         (
             name,
-            arm.n_selected,
+            None if arm.held_out.within.value is None else arm.n_selected,
             *_cells(arm.held_out.within),
             *_point(arm.held_out.adjusted),
             *_point(arm.held_out.overall),
