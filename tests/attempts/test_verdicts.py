@@ -45,7 +45,8 @@ def test_no_reward_is_ever_made_up(reward: object) -> None:
     if verdict.outcome is Outcome.FAILURE:
         assert reward == 0
     if verdict.reward is not None:
-        assert verdict.reward == reward
+        assert isinstance(reward, int | float)
+        assert verdict.reward == float(reward)
 
 
 def test_broken_keeps_what_was_recorded() -> None:

@@ -98,11 +98,14 @@ def p_lucky(
     Example:
         >>> p_lucky([1, 4], [40, 40], p0=0.02).round(2).tolist()
         [0.61, 0.23]
+        >>> round(float(p_lucky(1, 8, p0=0.02)), 2)
+        0.25
     """
     r, n = checked_counts(successes, trials)
-    floor = _checked_floor(p0, tau, r.shape)
+    floor = _checked_floor(p0, tau, r.shape).ravel()
     if min(prior) < 0.5:
         raise BadInput("prior pseudo-counts of at least 0.5", got=str(prior), where="prior")
+    shape, r, n = r.shape, r.ravel(), n.ravel()
     result = np.full(r.shape, np.nan)
     some = np.flatnonzero(r > 0)
     # The posterior's spread in θ is about 1/(2·sqrt(n)), so the grid grows with sqrt(n).
@@ -113,7 +116,7 @@ def p_lucky(
         result[part] = _posterior_luck(
             r[part], n[part], floor[part], tau=tau, prior=prior, points=points
         )
-    return result
+    return result.reshape(shape)
 
 
 def _posterior_luck(
