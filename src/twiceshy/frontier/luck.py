@@ -99,7 +99,7 @@ def p_lucky(
         >>> p_lucky([1, 4], [40, 40], p0=0.02).round(2).tolist()
         [0.61, 0.23]
         >>> round(float(p_lucky(1, 8, p0=0.02)), 2)
-        0.25
+        0.23
     """
     r, n = checked_counts(successes, trials)
     floor = _checked_floor(p0, tau, r.shape).ravel()
