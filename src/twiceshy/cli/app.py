@@ -14,6 +14,13 @@ from twiceshy.cli import report as report_verb
 from twiceshy.cli.output import console
 from twiceshy.errors import TwiceshyError
 
+_INTERRUPTED = 130
+"""The exit code after Ctrl-C; typer leaves with it as well."""
+_STOPPED = (
+    "twiceshy: stopped. Every file written so far is whole; a checkpoint is kept, and the same "
+    "command goes on from it.\n"
+)
+
 app = typer.Typer(
     name="twiceshy",
     help="Learn from failed attempts, and prove that the lesson transfers.",
@@ -23,14 +30,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-app.command("demo")(demo.demo)
+app.command("demo", short_help="The whole flow on attempts that ship with the package.")(demo.demo)
 app.command("import")(import_verb.import_attempts)
-app.command("triage")(triage.triage)
-app.command("learn")(learn.learn)
+app.command("triage", short_help="Failed, broken or unscored; frontier; luck.")(triage.triage)
+app.command("learn", short_help="Lessons tested on unseen tasks, and a report to look at.")(
+    learn.learn
+)
 app.add_typer(prove.app, name="prove")
 app.add_typer(audit.app, name="audit")
 app.add_typer(collect.app, name="collect")
-app.command("report")(report_verb.report)
+app.command("report", short_help="Render the page of an earlier study again.")(report_verb.report)
 
 
 def _version(wanted: bool) -> None:
@@ -50,7 +59,10 @@ def root(
 
 
 def run() -> None:
-    """Run the command line; exit codes: 0 fine, 1 an audit or gate failed, 2 bad input or usage."""
+    """Run the command line; exit codes: 0 fine, 1 an audit or gate failed, 2 bad input or usage.
+
+    130 after Ctrl-C.
+    """
     try:
         app()
     except TwiceshyError as error:
@@ -62,6 +74,10 @@ def run() -> None:
     except OSError as error:
         sys.stderr.write(f"twiceshy: the system refused: {error}. Check the disk and the paths.\n")
         sys.exit(2)
+    except SystemExit as ended:
+        if ended.code == _INTERRUPTED:
+            sys.stderr.write(_STOPPED)
+        raise
     except KeyboardInterrupt:
-        sys.stderr.write("twiceshy: stopped. What had been written is complete and stays.\n")
-        sys.exit(130)
+        sys.stderr.write(_STOPPED)
+        sys.exit(_INTERRUPTED)

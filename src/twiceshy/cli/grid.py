@@ -33,8 +33,8 @@ def laid_out(table: Table, *, width: int) -> Grid | None:
         >>> laid_out(table, width=80) is None
         True
     """
-    kept = _telling_columns(table)
-    if len(kept) < min(2, len(table.columns)):
+    kept = _telling_columns(table) if table.rows else []
+    if len(kept) < max(1, min(2, len(table.columns))):
         return None
     columns = [_as_text([row[column] for row in table.rows[:MAX_ROWS]]) for column in kept]
     headers = [table.columns[column].replace("_", " ") for column in kept]

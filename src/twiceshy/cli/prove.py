@@ -18,7 +18,7 @@ app = typer.Typer(
 )
 
 
-@app.command("lessons")
+@app.command("lessons", short_help="Mine on some tasks, test on others.")
 @inputs.reads_attempts
 def lessons(
     source: inputs.Source,
@@ -42,7 +42,7 @@ def lessons(
     show(stamp(report), as_json=as_json)
 
 
-@app.command("trial")
+@app.command("trial", short_help="Compare policies on the same tasks.")
 @inputs.reads_attempts
 def trial(
     source: inputs.Source,

@@ -8,16 +8,19 @@ from typing import Annotated
 import msgspec
 import typer
 
-from twiceshy.cli.output import console
+from twiceshy.cli.inputs import AsJson
+from twiceshy.cli.output import show
 from twiceshy.cli.study import PAGE, PAGE_DATA, read_page
 from twiceshy.errors import BadInput
 from twiceshy.evidence.page import write_page
+from twiceshy.evidence.report import Report
 
 
 def report(
     folder: Annotated[Path, typer.Argument(help="Folder that `twiceshy learn` wrote.")] = Path(
         "twiceshy-report"
     ),
+    as_json: AsJson = False,
 ) -> None:
     """Render report.html from a study's data, for example after an upgrade."""
     data = folder / PAGE_DATA
@@ -30,4 +33,11 @@ def report(
             where=str(data),
             fix="Run twiceshy learn --out FOLDER first.",
         ) from error
-    console.print(f"Wrote {write_page(page, folder / PAGE)}", markup=False)
+    written = write_page(page, folder / PAGE)
+    done = Report(
+        kind="report",
+        title=page.title,
+        summary=(f"Rendered {page.title!r} again.",),
+        numbers={"page": str(written), "n_lessons": len(page.lessons)},
+    )
+    show(done, as_json=as_json, details=written)

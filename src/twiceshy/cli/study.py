@@ -104,7 +104,7 @@ def study(
             ),
             numbers=_numbers(triaged.report, learned),
             tables=_tables(learned),
-            alarms=(*triaged.report.alarms, *learned.report.alarms),
+            alarms=(*triaged.report.alarms, *(learned.proof or learned.report).alarms),
             manifest={**run, "files": [str(folder / PAGE), str(folder / LESSONS), *files]},
         ),
         learned=learned,
