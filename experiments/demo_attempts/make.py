@@ -110,6 +110,7 @@ def main() -> None:
     result["bytes"] = sizes
     (HERE / "result.json").write_text(json.dumps(result, indent=1) + "\n")
     (HERE / "result.md").write_text(_markdown(result))
+    _plot(result, HERE / "plot.png")
     print(_markdown(result))
 
 
@@ -323,6 +324,30 @@ def _markdown(result: dict[str, Any]) -> str:
         for name, d in result["misfires"].items()
     ]
     return "\n".join(lines) + "\n"
+
+
+def _plot(result: dict[str, Any], path: Path) -> None:
+    """Draw won, lost and timed out by set and arm, with the interval of won."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 3.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    colours = {"won": "#2f6da8", "timed_out": "#c9ccd1", "lost": "#b4502f"}
+    panels = figure.subplots(1, len(result["trial"]), sharey=True)
+    for axes, (name, arms) in zip(panels, result["trial"].items(), strict=True):
+        for place, rates in enumerate(reversed(list(arms.values()))):
+            left = 0.0
+            for ending, colour in colours.items():
+                label = ending.replace("_", " ") if place == 0 else None
+                axes.barh(place, rates[ending], left=left, color=colour, label=label)
+                left += rates[ending]
+            axes.plot([rates["won_low"], rates["won_high"]], [place, place], color="black")
+        axes.set_yticks(range(len(arms)), [arm.replace("_", " ") for arm in reversed(list(arms))])
+        axes.set_xlabel("% of attempts")
+        axes.set_title(f"{name}, {rates['n_games']} games")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure.savefig(path, dpi=110)
 
 
 def _row(name: str, arm: str, rates: dict[str, Any], study: tuple[float, float]) -> str:
