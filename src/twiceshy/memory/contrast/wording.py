@@ -267,11 +267,11 @@ def _lesson_numbers(found: Reworded) -> dict[str, Any]:
 def summary_of(found: Reworded) -> str:
     """Return what came of asking the model, in one sentence."""
     sentences, conditions = found.sentences, found.conditions
+    among = f", tested among {found.n_tested} patterns" if conditions.proposed else ""
     return (
         f"A language model was asked about {found.n_asked} lessons in {found.n_calls} calls:"
         f" {sentences.accepted} of {sentences.proposed} sentences and {conditions.accepted} of"
-        f" {conditions.proposed} conditions were accepted; conditions were tested among"
-        f" {found.n_tested} patterns."
+        f" {conditions.proposed} conditions were accepted{among}."
     )
 
 
@@ -279,6 +279,8 @@ def wording_table(found: Reworded) -> Table:
     """Show what the model proposed and why it was turned down."""
     rows: list[tuple[str, str, int]] = []
     for name, tally in (("sentence", found.sentences), ("condition", found.conditions)):
+        if not tally.proposed:
+            continue
         rows.append((name, "accepted", tally.accepted))
         rows += [(name, f"rejected: {reason}", n) for reason, n in tally.rejected.items()]
     return Table(
