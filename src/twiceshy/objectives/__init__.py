@@ -1,0 +1,1 @@
+"""Into weights: advantages, losses, token credit, guards and the fused head, as pure functions."""
