@@ -1,13 +1,16 @@
 """Join outcomes that are kept in a second file, and say which rows found no attempt.
 
-A row names its attempt by `id`, or by `task` with `policy` and `trial` as far as needed. A row that
+A row names its attempt by `id` (ours, or the one the log itself gave the run), or by `task` with
+`policy` and `trial` as far as needed. A row that
 fits several attempts, or attempts that several rows fit, are ambiguous: nothing is joined, and the
 summary names them.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, cast, get_args
@@ -22,6 +25,7 @@ from twiceshy.attempts.types import Attempt, Outcome, Unreadable, Verdict, Verdi
 from twiceshy.errors import BadInput
 
 MAX_EXAMPLES = 5
+_OUR_ID = re.compile("[0-9a-f]{16}")
 _NAMES: dict[str, tuple[str, ...]] = {
     "id": ("id", "attempt_id", "attempt"),
     "task": ("task", "task_id"),
@@ -80,15 +84,17 @@ class OutcomeTable:
     by_key: dict[Key, Verdict] = field(default_factory=dict)
     repeated: set[str | Key] = field(default_factory=set)
     unreadable: list[Unreadable] = field(default_factory=list)
-    _counts: Counter[Key] = field(default_factory=Counter)
+    _counts: Counter[str | Key] = field(default_factory=Counter)
     _used: set[str | Key] = field(default_factory=set)
     _n_joined: int = 0
     _n_without: int = 0
 
     @property
     def needs_counts(self) -> bool:
-        """Whether a row has no trial, so that attempts must be counted before joining."""
-        return any(key.trial is None or key.policy is None for key in self.by_key)
+        """Whether a name may mean several attempts, which must then be counted before joining."""
+        return any(key.trial is None or key.policy is None for key in self.by_key) or not all(
+            map(_OUR_ID.fullmatch, self.by_id)
+        )
 
     def start(self) -> None:
         """Forget what earlier readings counted and used."""
@@ -101,6 +107,7 @@ class OutcomeTable:
         for key in _keys(attempt):
             if key in self.by_key:
                 self._counts[key] += 1
+        self._counts.update(each for each in dict.fromkeys(_ids(attempt)) if each in self.by_id)
 
     def join(self, attempt: Attempt) -> Attempt:
         """Return the attempt with the verdict of its row, or as it was when there is none.
@@ -112,7 +119,7 @@ class OutcomeTable:
             self._n_without += 1
             return attempt
         self._used.add(name)
-        if name in self.repeated or (isinstance(name, Key) and self._counts[name] > 1):
+        if name in self.repeated or self._counts[name] > 1:
             self._n_without += 1
             return attempt
         self._n_joined += 1
@@ -142,9 +149,8 @@ class OutcomeTable:
         )
 
     def _name_of(self, attempt: Attempt) -> str | Key | None:
-        if attempt.id in self.by_id:
-            return attempt.id
-        return next((key for key in _keys(attempt) if key in self.by_key), None)
+        names = (name for name in _ids(attempt) if name in self.by_id)
+        return next(names, None) or next((k for k in _keys(attempt) if k in self.by_key), None)
 
     def add(self, name: str | Key, verdict: Verdict) -> None:
         """Add one row; a second one with another verdict makes the name ambiguous."""
@@ -234,6 +240,14 @@ def _verdict(found: dict[str, Any], *, threshold: float | None) -> Verdict:
         evidence=str(found["evidence"] or ""),
         reliability=reliability,
     )
+
+
+def _ids(attempt: Attempt) -> Iterator[str]:
+    """Yield what a row's id may say of an attempt: our id, the log's, a task named by that."""
+    yield attempt.id
+    given = (attempt.extra.get(name) for name in _NAMES["id"])
+    yield from (str(name) for name in given if isinstance(name, str | int))
+    yield attempt.task
 
 
 def _keys(attempt: Attempt) -> tuple[Key, ...]:

@@ -11,6 +11,7 @@ import twiceshy
 from twiceshy.cli import audit, collect, demo, learn, prove, triage
 from twiceshy.cli import import_ as import_verb
 from twiceshy.cli import report as report_verb
+from twiceshy.cli.grid import printable
 from twiceshy.cli.output import console
 from twiceshy.errors import TwiceshyError
 
@@ -66,7 +67,7 @@ def run() -> None:
     try:
         app()
     except TwiceshyError as error:
-        sys.stderr.write(f"twiceshy: {error}\n")
+        sys.stderr.write(printable(f"twiceshy: {error}\n"))
         sys.exit(2)
     except BrokenPipeError:
         sys.stderr.close()

@@ -84,8 +84,20 @@ def _plain(cell: Cell, *, decimals: int) -> str:
     if isinstance(cell, float):
         is_tiny = 0 < abs(cell) < _TINY
         return f"{cell:.0e}" if is_tiny else f"{cell:.{decimals}f}"
-    text = " ".join(str(cell).split())
+    text = printable(" ".join(str(cell).split()))
     return text if len(text) <= _MAX_CELL else text[: _MAX_CELL - 1] + "…"
+
+
+def printable(text: str) -> str:
+    r"""Return text with every character that could steer a terminal shown as `\ufffd`.
+
+    Logs are written by others: an escape sequence in one must not reach the terminal.
+
+    Example:
+        >>> printable("a\x1b[31mb\n")
+        'a\ufffd[31mb\n'
+    """
+    return "".join(each if each.isprintable() or each == "\n" else "\ufffd" for each in text)
 
 
 class _Layout(NamedTuple):

@@ -12,7 +12,7 @@ import msgspec
 import typer
 from rich.console import Console
 
-from twiceshy.cli.grid import MAX_ROWS, UNDEFINED, laid_out
+from twiceshy.cli.grid import MAX_ROWS, UNDEFINED, laid_out, printable
 from twiceshy.evidence.page import rank_lessons
 from twiceshy.evidence.report import Alarm, Report, Table
 from twiceshy.lessons import Effect, Lesson, LessonKind
@@ -59,12 +59,12 @@ def show(
 
 def tell_path(label: str, path: Path) -> None:
     """Print where something lies, on one line of its own however long it is."""
-    console.print(f"{label}: {path}", markup=False, soft_wrap=True)
+    console.print(printable(f"{label}: {path}"), markup=False, soft_wrap=True)
 
 
 def note(line: str) -> None:
     """Print a line on stderr; it is wrapped for a terminal only, so that it can be searched for."""
-    notes.print(line, markup=False, soft_wrap=not notes.is_terminal)
+    notes.print(printable(line), markup=False, soft_wrap=not notes.is_terminal)
 
 
 def as_json_bytes(report: Report) -> bytes:
@@ -82,7 +82,7 @@ def as_json_bytes(report: Report) -> bytes:
 def print_report(report: Report) -> None:
     """Print summary, tables and alarms, in that order."""
     for sentence in report.summary:
-        console.print(sentence, markup=False)
+        console.print(printable(sentence), markup=False)
     for table in report.tables:
         _print_table(table)
     if report.alarms:
@@ -104,12 +104,12 @@ def _print_table(table: Table) -> None:
     undefined = any(cell == UNDEFINED for column in grid.columns for cell in column.cells)
     note = f"{table.note} {UNDEFINED} is undefined." if undefined else table.note
     if note:
-        console.print(note.strip(), style="dim", markup=False)
+        console.print(printable(note.strip()), style="dim", markup=False)
 
 
 def _print_alarm(alarm: Alarm) -> None:
     source = f" [{alarm.source}]" if alarm.source else ""
-    console.print(f"{_MARK[alarm.severity]}: {alarm.message}{source}", markup=False)
+    console.print(printable(f"{_MARK[alarm.severity]}: {alarm.message}{source}"), markup=False)
 
 
 def print_lessons(lessons: Sequence[Lesson]) -> None:
@@ -138,7 +138,11 @@ def print_lessons(lessons: Sequence[Lesson]) -> None:
 def _hanging(text: str) -> str:
     """Wrap a numbered item so that its later lines start under its first word."""
     return textwrap.fill(
-        text, console.width, initial_indent=" ", subsequent_indent="    ", break_long_words=False
+        printable(text),
+        console.width,
+        initial_indent=" ",
+        subsequent_indent="    ",
+        break_long_words=False,
     )
 
 

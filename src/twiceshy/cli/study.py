@@ -102,7 +102,7 @@ def study(
                 *summary_of(triaged, learned, trial=trial),
                 *(learned.report.summary[-1:] if completer is not None else ()),
             ),
-            numbers=_numbers(triaged.report, learned),
+            numbers=_numbers(triaged.report, learned, trial=trial),
             tables=_tables(learned),
             alarms=(*triaged.report.alarms, *(learned.proof or learned.report).alarms),
             manifest={**run, "files": [str(folder / PAGE), str(folder / LESSONS), *files]},
@@ -112,7 +112,7 @@ def study(
     )
 
 
-def _numbers(triaged: Report, learned: Learned) -> dict[str, Any]:
+def _numbers(triaged: Report, learned: Learned, *, trial: TrialResult | None) -> dict[str, Any]:
     proof = learned.proof.numbers if learned.proof is not None else None
     return {
         "triage": {
@@ -120,6 +120,7 @@ def _numbers(triaged: Report, learned: Learned) -> dict[str, Any]:
         },
         "lessons": learned.report.numbers,
         "held_out": proof,
+        **({"trial": trial.report.numbers} if trial is not None else {}),
     }
 
 

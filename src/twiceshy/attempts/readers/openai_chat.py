@@ -4,9 +4,11 @@ The usual shape goes through records typed by the file's own keys and costs one 
 (content in parts, a tool call in another shape) goes the slower way through `parts`.
 
 The task is the first of `task_id`, `task`, `problem_id`, `question_id`, `example_id`, `prompt_id`
-in the record or its `metadata`, then `id` unless it is a completion's id, else a name made of the
-first user message. The system message is left out of it, so one task under two prompts stays one.
-Fields that did not become part of the attempt are kept in `extra`.
+in the record or its `metadata`, then `id`, else a name made of the first user message. An `id` is
+left aside when it is a completion's, or when the first records show that it names the run: every
+one has its own, while first user messages come twice and more. The system message is left out of
+the task, so one task under two prompts stays one. Fields that did not become part of the attempt
+are kept in `extra`.
 """
 
 from __future__ import annotations
@@ -39,6 +41,8 @@ _POLICY_FIELDS = ("policy", "model", "agent")
 _SUCCESS_FIELDS = ("success", "is_correct", "correct")
 _REWARD_FIELDS = ("reward", "score")
 _COMPLETION_IDS = ("chatcmpl", "resp_", "msg_", "gen-")
+_MAX_PEEKED = 64
+"""Records that are looked at to tell what `id` names."""
 _ROLES: dict[str, Role] = {
     "system": "system",
     "developer": "system",
@@ -89,6 +93,7 @@ class OpenAIChat:
     def read(self, source: Source, options: ReadOptions) -> Iterator[Attempt | Unreadable]:
         """Yield one attempt per conversation."""
         keys: tuple[str, ...] = ()
+        task_fields = _TASK_FIELDS[:-1] if _ids_name_runs(source) else _TASK_FIELDS
         for number, data in records.raw_records(source):
             try:
                 try:
@@ -98,10 +103,31 @@ class OpenAIChat:
                     messages, fields = _opened(data, keys)
                 steps = _steps(messages)
             except (msgspec.MsgspecError, UnicodeError, RecursionError, _Odd):
-                yield _odd_record(source, number, data=data, options=options)
+                yield _odd_record(
+                    source, number, data=data, options=options, task_fields=task_fields
+                )
                 continue
             place = Provenance(file=source.label, line=number, format="openai_chat")
-            yield _attempt(fields, steps=steps, options=options, place=place)
+            yield _attempt(
+                fields, steps=steps, options=options, place=place, task_fields=task_fields
+            )
+
+
+def _ids_name_runs(source: Source) -> bool:
+    """Whether the whole lines at the beginning have ids all different and prompts that repeat."""
+    ids: list[str] = []
+    prompts: list[str] = []
+    for line in source.head.split(b"\n")[:_MAX_PEEKED]:
+        record = parts.decode(line, where="")
+        if isinstance(record, Unreadable):
+            continue
+        name, steps = record.get("id"), parts.chat_steps(parts.as_list(record.get("messages")))
+        prompt = parts.first_user_text(tuple(steps))
+        if name is not None and prompt is not None:
+            ids.append(str(name))
+            prompts.append(prompt)
+    n_prompts = len(set(prompts))
+    return len(set(ids)) == len(ids) and n_prompts >= 2 and len(prompts) >= 2 * n_prompts
 
 
 def _opened(data: bytes, keys: tuple[str, ...]) -> tuple[list[_Message], dict[str, Any]]:
@@ -127,7 +153,12 @@ class _Odd(Exception):
 
 
 def _odd_record(
-    source: Source, number: int, *, data: bytes, options: ReadOptions
+    source: Source,
+    number: int,
+    *,
+    data: bytes,
+    options: ReadOptions,
+    task_fields: tuple[str, ...],
 ) -> Attempt | Unreadable:
     where = f"{source.label}:{number}"
     record = parts.decode(data, where=where)
@@ -140,7 +171,7 @@ def _odd_record(
         got = "none" if not messages else f"{len(messages) - len(steps)} that have none"
         return Unreadable(where, wanted, got, "Give the columns with --map if this is no chat log.")
     place = parts.provenance(source, number, format="openai_chat")
-    return _attempt(record, steps=steps, options=options, place=place)
+    return _attempt(record, steps=steps, options=options, place=place, task_fields=task_fields)
 
 
 def _attempt(
@@ -149,11 +180,12 @@ def _attempt(
     steps: tuple[Step, ...],
     options: ReadOptions,
     place: Provenance,
+    task_fields: tuple[str, ...],
 ) -> Attempt | Unreadable:
     metadata = fields.get("metadata")
     found = {**metadata, **fields} if isinstance(metadata, dict) else fields
     used: list[str] = []
-    task = _identifier(found, _TASK_FIELDS, used=used)
+    task = _identifier(found, task_fields, used=used)
     if task is None:
         prompt = parts.first_user_text(steps)
         if prompt is None:
