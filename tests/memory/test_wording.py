@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -91,6 +92,14 @@ def answer(**fields: object) -> str:
 
 
 GOOD = answer()
+
+
+def data_of(prompt: str) -> dict[str, Any]:
+    """What a prompt shows between its two marks."""
+    found: dict[str, Any] = json.loads(
+        prompt.split("\nDATA ")[1].split("\n", 1)[1].split("\nEND ")[0]
+    )
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -287,7 +296,7 @@ def test_only_an_excerpt_of_one_pair_is_shown() -> None:
     other = msgspec.structs.replace(pair, failure_text="the second pair")
     lesson = msgspec.structs.replace(make_lesson(), contrast=(pair, other))
     prompt = prompt_for(lesson, offered=())
-    shown = json.loads(prompt.split("\n", 3)[3].rsplit("END", 1)[0])
+    shown = data_of(prompt)
     assert len(shown["excerpts"]["failing"]) == EXCERPT
     assert shown["excerpts"]["passing"] == "mail [hidden]"
     for kept_back in (key, "what the task says", "the second pair", "a0", "ann.b"):
@@ -517,7 +526,7 @@ class Chooser:
         self.number = number
 
     def complete(self, prompt: str, *, system: str = "", max_tokens: int = 512) -> str:
-        shown = json.loads(prompt.split("\n", 3)[3].split("\nEND ")[0])
+        shown = data_of(prompt)
         own = {key: shown["lesson"][key] for key in ("trigger", "action", "instead")}
         there = str(self.number) in shown["conditions"]
         return json.dumps(own | ({"condition": self.number} if there else {}))

@@ -61,9 +61,9 @@ def ask(lesson: Lesson, *, offered: Sequence[str], completer: Completer) -> Hear
     rejected: list[Reason] = []
     chosen: list[int | None] = []
     for n_calls in range(1, MAX_CALLS + 1):
-        again = f"\nYour answer before was turned down: {rejected[-1]}." if rejected else ""
+        again = f"An earlier answer was turned down: {rejected[-1]}.\n\n" if rejected else ""
         try:
-            text = completer.complete(prompt + again, system=_text("system"), max_tokens=MAX_TOKENS)
+            text = completer.complete(again + prompt, system=_text("system"), max_tokens=MAX_TOKENS)
         except Exception as error:  # noqa: BLE001  # a model must not cost the study
             told = f"{type(error).__name__}: {error}"[:EXCERPT]
             return Heard(None, tuple(rejected), tuple(chosen), n_calls, told)
