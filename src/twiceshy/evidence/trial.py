@@ -225,7 +225,7 @@ def _points(gap: PairedDifference | None) -> str | None:
 
 
 def _share(value: float | None) -> str:
-    return "undefined" if value is None else f"{100 * value:.1f} %"
+    return "undefined" if value is None else f"{100 * value:.1f}%"
 
 
 def _numbers(arm: ArmResult) -> dict[str, Any]:
