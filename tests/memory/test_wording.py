@@ -16,7 +16,7 @@ from twiceshy.evidence.stats.stratified import stratified_test
 from twiceshy.evidence.tables import EventTable
 from twiceshy.lessons import ContrastPair, Effect, Evidence, EvidenceLevel, Lesson
 from twiceshy.memory.contrast import learn
-from twiceshy.memory.contrast.mining import Mined, mine
+from twiceshy.memory.contrast.mining import Mined, TrainingTests, mine
 from twiceshy.memory.contrast.wording import Reworded, reword, reword_learned, summary_of
 from twiceshy.memory.contrast.wording_answers import Answer, Reason, objection, read_answer
 from twiceshy.memory.contrast.wording_asking import EXCERPT, prompt_for
@@ -326,12 +326,10 @@ def test_a_condition_that_matters_becomes_a_lesson(table: EventTable, mined: Min
 def test_p_is_the_larger_of_two_tests_and_q_counts_every_proposal(
     table: EventTable, mined: Mined
 ) -> None:
-    both = table.present[:, [GUESSES]] & table.present[:, [HURRIES]]
-    alone = stratified_test(both, failed=table.failed, stratum=table.task).p_value[0]
-    rows = table.present[:, GUESSES]
-    inside = stratified_test(
-        table.present[rows][:, [HURRIES]], failed=table.failed[rows], stratum=table.task[rows]
-    ).p_value[0]
+    both = replace(table, present=table.present[:, [GUESSES]] & table.present[:, [HURRIES]])
+    alone = TrainingTests(both).fit(np.arange(table.failed.size), table.failed).p_value[0]
+    rows = np.flatnonzero(table.present[:, GUESSES])
+    inside = TrainingTests(table).fit(rows, table.failed).p_value[HURRIES]
     condition = Condition(GUESSES, HURRIES)
     before = [each.within.p_value for each in mined.patterns]
     q_before = 0.0

@@ -30,7 +30,8 @@ EXCERPT = 300
 """Characters of each side of a contrast pair that are shown to the model."""
 
 _SECRET = re.compile(
-    r"\b(?=[\w-]{0,99}[0-9])(?=[\w-]{0,99}[A-Za-z])[\w-]{20,}\b|[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64})+"
+    r"\b(?=[\w-]{0,99}[0-9])(?=[\w-]{0,99}[A-Za-z])[\w-]{20,}\b"
+    r"|[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64})+"
 )
 
 
