@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 from twiceshy.attempts.types import Attempt
 from twiceshy.errors import BadInput
 from twiceshy.evidence.held_out.runs import shuffled_within_tasks
+from twiceshy.evidence.stats.fdr import q_values
+from twiceshy.evidence.stats.fixed_effects import within_effects
+from twiceshy.evidence.stats.stratified import stratified_test
 from twiceshy.evidence.tables import EventTable
 from twiceshy.lessons import EvidenceLevel
 from twiceshy.memory.contrast.arms import PooledMiner, arms
@@ -174,6 +177,49 @@ def test_false_alarms_of_the_search() -> None:
         labels = shuffled_within_tasks(table.failed, task=table.task, rng=rng)
         alarms += bool((np.nan_to_num(tests.fit(rows, labels).q_value, nan=1.0) <= 0.05).any())
     assert alarms <= 14
+
+
+def _copies(rng: np.random.Generator, *, n_tasks: int, n_events: int = 20) -> EventTable:
+    """Eight attempts a task, each a copy of one of three; events have nothing to do with labels."""
+    kind = np.repeat(np.arange(n_tasks), 8) * 3 + rng.integers(0, 3, 8 * n_tasks)
+    present, failed = rng.random((3 * n_tasks, n_events)) < 0.4, rng.random(3 * n_tasks) < 0.5
+    return make_table(present[kind], failed[kind], task=np.repeat(np.arange(n_tasks), 8))
+
+
+def test_copies_within_tasks_are_no_evidence() -> None:
+    rng = np.random.default_rng(11)
+    tables = [_copies(rng, n_tasks=200) for _ in range(40)]
+    alone = [
+        stratified_test(each.present, failed=each.failed, stratum=each.task).p_value
+        for each in tables
+    ]
+    # Taken for independent draws, copies are "significant" in nearly every data set ...
+    assert sum((q_values(each) <= 0.05).any() for each in alone) >= 30
+    # ... and no claim in about 95 of 100: at most 6 of 40 happens 99 times in 100 at 5 %.
+    found = [mine(each) for each in tables]
+    assert all(each.gate == "claim" and each.n_tested == 20 for each in found)
+    assert sum(bool(each.supported) for each in found) <= 6
+
+
+def test_a_near_copy_of_a_policys_name_is_not_tested() -> None:
+    rng = np.random.default_rng(5)
+    task, policy = np.repeat(np.arange(300), 4), np.tile(np.arange(4), 300)
+    failed = rng.random(1200) < 1 / (1 + np.exp(-(policy - 1.5)))
+    present = np.repeat((policy == 3)[:, None], 10, axis=1)
+    for column in range(10):
+        other = rng.choice(1200, 8, replace=False)
+        present[other, column] = ~present[other, column]
+    table = make_table(present, failed, task=task, policy=policy)
+    mined = mine(table)
+    # It varies in every mixed task, and is told from the policy in about eight.
+    assert all(each.n_informative >= 200 for each in mined.patterns)
+    assert mined.n_tested == 0
+    assert mined.supported == ()
+    within = within_effects(present, failed=failed, task=task, policy=policy)
+    assert (within.n_effective < 10).all()
+    freely = mine(table, min_informative=2)
+    assert freely.n_tested == 10
+    assert all((each.within.q_value or 0.0) > 0.05 for each in freely.patterns)
 
 
 @pytest.mark.parametrize("policies", [1, 2])

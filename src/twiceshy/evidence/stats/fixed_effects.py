@@ -34,9 +34,12 @@ class WithinEffects(NamedTuple):
     """As if errors were independent with one variance. Never zero by luck of a tiny sample; for
     shrinkage, not for tests."""
     p_value: NDArray[np.float64]
-    """Two-sided, t with `n_informative` - 1 degrees of freedom; NaN below two informative tasks."""
+    """Two-sided, t with `n_effective` - 1 degrees of freedom; NaN below two informative tasks."""
     n_informative: NDArray[np.int64]
     """Tasks with both outcomes in which the pattern varies."""
+    n_effective: NDArray[np.float64]
+    """How many equally weighty tasks the estimate rests on, at most `n_informative`. Far below it
+    when the pattern is nearly a mark of one policy: what is left of it then lies in a few tasks."""
     n_attempts: int
     """Attempts in mixed tasks, which are the ones used."""
 
@@ -44,7 +47,7 @@ class WithinEffects(NamedTuple):
         """Return the task-clustered interval; undefined where the error is zero."""
         from scipy.special import stdtrit
 
-        freedom = np.maximum(self.n_informative - 1, 1).astype(np.float64)
+        freedom = np.maximum(self.n_effective - 1.0, 1.0)
         reach = stdtrit(freedom, 0.5 + confidence / 2.0) * self.standard_error
         reach = np.where((self.n_informative >= 2) & (self.standard_error > 0), reach, np.nan)
         return Interval(self.effect - reach, self.effect + reach)
@@ -83,10 +86,16 @@ def within_effects(
     effect = sum(x y) / sum(x^2) with x, y the residuals after both sets of levels.
 
     Source: Frisch & Waugh 1933, Lovell 1963 (residual regression); Liang & Zeger 1986 (clustered
-    variance); t with few clusters: Cameron & Miller 2015, section VI. *Differs:* degrees of freedom
-    are the *informative* tasks minus one, because a pattern that varies in one task has a tiny
-    clustered error whatever the number of tasks; and p is never below 2^(1 - informative tasks),
-    the smallest value that turning the sign of whole tasks can give.
+    variance); t with few clusters: Cameron & Miller 2015, section VI; tasks that weigh unequally
+    counted as fewer: Kish's effective number, (sum of w)^2 / sum of w^2, w the task's share of
+    sum(x^2), in the spirit of Carter, Schnepel & Steigerwald 2017. *Differs:* degrees of freedom
+    are that number, at most the *informative* tasks, minus one, because a pattern that varies in
+    one task has a tiny clustered error whatever the number of tasks; and p is never below
+    2^(1 - informative tasks), the smallest value that turning the sign of whole tasks can give.
+
+    *Falls short:* levels add up in probability. Where policies differ so much that one nearly
+    always passes what another nearly always fails, and styles change with difficulty as well, what
+    does not add up is laid at the door of patterns and the error rate exceeds its level.
 
     Args:
         present: bool, shape (n_attempts, n_patterns).
@@ -193,6 +202,7 @@ class WithinDesign:
         self._total_square = self._square.sum(axis=0)
         demeaned = self._total_square > _RANK_TOLERANCE * max(1.0, float(codes.size))
         self._estimable = demeaned & (self.n_informative > 0)
+        self.n_effective = self._effective_tasks()
 
     def fit(self, failed: NDArray[np.bool_]) -> WithinEffects:
         """Fit one labelling, shape (n_attempts,), with the same mixed tasks as the first."""
@@ -208,7 +218,7 @@ class WithinDesign:
         error = np.sqrt(correction * (score**2).sum(axis=0)) / square
         enough = self.n_informative >= 2
         error = np.where(enough, error, np.nan)
-        freedom = np.maximum(self.n_informative - 1, 1).astype(np.float64)
+        freedom = np.maximum(self.n_effective - 1.0, 1.0)
         ratio = np.divide(np.abs(effect), error, out=np.full(effect.size, np.inf), where=error > 0)
         p_value = np.maximum(2.0 * stdtr(freedom, -ratio), 2.0 ** (1.0 - self.n_informative))
         p_value = np.where(effect == 0.0, 1.0, p_value)
@@ -219,6 +229,7 @@ class WithinDesign:
             self._plain_error(label, effect),
             p_value,
             self.n_informative,
+            self.n_effective,
             label.size,
         )
 
@@ -226,6 +237,14 @@ class WithinDesign:
         """What each mixed task adds to numerator and denominator of the effects."""
         label = self._take_out(failed[self.rows].astype(np.float64)[:, None])[:, 0]
         return TaskSums(self._cross(label), self._square, self._varies, self.tasks)
+
+    def _effective_tasks(self) -> NDArray[np.float64]:
+        """(sum of w)^2 / sum of w^2 over tasks, w the sum of squared residuals; 0 if undefined."""
+        spread = (self._square**2).sum(axis=0)
+        usable = self._estimable & (spread > 0)
+        found = np.zeros(spread.size)
+        np.divide(self._total_square**2, spread, out=found, where=usable)
+        return np.minimum(found, self.n_informative)
 
     def _cross(self, label: NDArray[np.float64]) -> NDArray[np.float64]:
         """Sum of residual pattern times label in each task, shape (n_tasks, n_patterns)."""

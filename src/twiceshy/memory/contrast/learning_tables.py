@@ -98,8 +98,12 @@ def pattern_table(mined: Mined) -> Table:
         note=f"{mined.n_tested} of {len(mined.patterns)} patterns vary in at least"
         f" {mined.min_informative} mixed tasks and were tested"
         + (
-            " exactly, stratified by task." if mined.method == "exact" else ", adjusted for policy."
-        ),
+            " exactly, stratified by task, and with errors clustered by task; p is the larger."
+            if mined.method == "exact"
+            else " with errors clustered by task, adjusted for policy."
+        )
+        + f" q is adjusted for all {mined.n_tested}. Intervals are not, and the rows are the"
+        " strongest of the search: expect smaller effects on new tasks.",
     )
 
 

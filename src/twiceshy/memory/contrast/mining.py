@@ -2,8 +2,11 @@
 
 Three ideas:
 
-1. A pattern is tested inside tasks: exactly, stratified by task, when one policy made the attempts;
-   with task and policy levels taken out when several did. Pooled effects are shown, never tested.
+1. A pattern is tested inside tasks with task and policy levels taken out and errors clustered by
+   task; when one policy made the attempts also exactly, stratified by task, and the larger p
+   counts. The exact test holds with few tasks but takes the attempts at one task for independent
+   draws, which attempts that share a beginning or copy each other are not. Pooled effects are
+   shown, never tested.
 2. Support is counted in informative tasks, and what may be said is gated by the number of mixed
    tasks: below 30 describe, below 100 suggest, from 100 claim what passes Benjamini-Hochberg.
 3. `TrainingTests` keeps the part that does not depend on labels, so that a held-out test can repeat
@@ -38,7 +41,9 @@ Gate = Literal["describe", "suggest", "claim"]
 MIN_INFORMATIVE: dict[Method, int] = {"exact": 8, "fixed_effects": 20}
 """Informative tasks a pattern needs to be tested. An exact test with fewer than about eight cannot
 pass a search over many patterns; a clustered error from fewer than about twenty clusters is too
-small (Cameron & Miller 2015, section VI)."""
+small (Cameron & Miller 2015, section VI). Half as many *effective* tasks are asked for as well
+(`WithinEffects.n_effective`): a near-copy of a policy's name varies in many tasks and is told from
+it in few."""
 N_SUGGESTED = 10
 """How many of the strongest untested or unsupported patterns are worth a trial."""
 
@@ -211,8 +216,7 @@ class TrainingTests:
             return self._last[2]
         design, null = self._design(rows, failed)
         within = design.fit(failed[rows])
-        p_value = within.p_value if null is None else null.p_values(failed[rows])
-        fit = self._fit(within, p_value)
+        fit = self._fit(within, None if null is None else null.p_values(failed[rows]))
         self._last = (rows.tobytes(), labels, fit)
         return fit
 
@@ -221,11 +225,13 @@ class TrainingTests:
         design, null = self._design(rows, failed)
         within = design.fit(failed[rows])
         exact = None if null is None else null.test(failed[rows])
-        p_value = within.p_value if exact is None else exact.p_value
-        return _Found(self._fit(within, p_value), within, within.interval(), exact)
+        fit = self._fit(within, None if exact is None else exact.p_value)
+        return _Found(fit, within, within.interval(), exact)
 
-    def _fit(self, within: WithinEffects, p_value: NDArray[np.float64]) -> Fit:
+    def _fit(self, within: WithinEffects, exact: NDArray[np.float64] | None) -> Fit:
         testable = within.n_informative >= self.min_informative
+        testable &= 2.0 * within.n_effective >= self.min_informative
+        p_value = within.p_value if exact is None else np.fmax(exact, within.p_value)
         p_value = np.where(testable, p_value, np.nan)
         shrunk = shrink(within.effect, error=np.where(testable, within.plain_error, np.nan))
         return Fit(within.effect, shrunk, p_value, q_values(p_value), within.n_informative)
