@@ -179,7 +179,11 @@ def test_centred_objectives_sum_to_zero_over_each_group(
 def test_they_can_be_traced(advantages: Advantages) -> None:
     labels = torch.tensor([1, -1, 0, -1, 1, 1, -1, -1], dtype=torch.int8)
     group = torch.tensor([3, 3, 3, 3, 9, 9, 9, 9])
-    traced = torch.fx.symbolic_trace(lambda labels, group: advantages(labels, group))
+
+    def bound(labels: Tensor, group: Tensor) -> Tensor:
+        return advantages(labels, group)
+
+    traced = torch.fx.symbolic_trace(bound)
     torch.testing.assert_close(traced(labels, group), advantages(labels, group))
     torch.testing.assert_close(traced(-labels, group), advantages(-labels, group))
 

@@ -57,8 +57,9 @@ def require_between(value: float, *, low: float, high: float, where: str, fix: s
     Example:
         >>> require_between(0.1, low=0, high=1, where="lambda_pos")
     """
-    if not (math.isfinite(value) and low <= value <= high):
-        raise BadInput(f"a number from {low:g} to {high:g}", got=f"{value:g}", where=where, fix=fix)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (number and math.isfinite(value) and low <= value <= high):
+        raise BadInput(f"a number from {low:g} to {high:g}", got=f"{value}", where=where, fix=fix)
 
 
 def require_shape(tensor: Tensor, *, like: Tensor, where: str) -> None:

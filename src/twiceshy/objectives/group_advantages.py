@@ -104,7 +104,7 @@ def ngrpo(labels: Tensor, group: Tensor) -> Tensor:
     return _standardised(view, n=view.n + 1, n_right=view.n_right + 1)
 
 
-def pass_at_k(labels: Tensor, group: Tensor, *, k: int) -> Tensor:
+def pass_at_k(labels: Tensor, group: Tensor, *, k: int = 4) -> Tensor:
     """Return the advantage of being in a random set of k attempts of which one succeeds.
 
     fail = C(n_wrong, k) / C(n, k);  std = √(fail·(1 − fail))
@@ -126,8 +126,8 @@ def pass_at_k(labels: Tensor, group: Tensor, *, k: int) -> Tensor:
         >>> [round(value, 3) for value in advantages.tolist()]
         [0.707, -0.354, -0.354]
     """
-    if k < 1:
-        raise BadInput("k of at least 1", got=str(k), where="k")
+    if not isinstance(k, int) or k < 1:
+        raise BadInput("a whole k of at least 1", got=str(k), where="k")
     view = view_groups(labels, group, least=max(k, 2))
     fail = _choose_ratio(view.n_wrong, view.n, k=k)
     fail_with_me = _choose_ratio(view.n_wrong - 1, view.n - 1, k=k - 1)
