@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -156,6 +157,48 @@ def test_policies_are_adjusted_for_only_when_there_are_several() -> None:
     assert one.main.null_adjusted is None
     assert several.main.held_out.adjusted is not None
     assert several.main.null_adjusted is not None
+
+
+def _told_by_policy(*, weak_passes: float) -> HeldOut:
+    """The only event marks the weak one of two policies, one attempt each at 150 tasks."""
+    rng = np.random.default_rng(3)
+    weak = np.tile([False, True], 150)
+    failed = rng.random(300) < np.where(weak, 1 - weak_passes, 0.1)
+    if weak_passes == 0.0:
+        failed &= weak
+    table = replace(_table(weak[:, None], failed, per_task=2), policy=weak.astype(np.int64))
+
+    def mark(rows: NDArray[np.int64], labels: NDArray[np.bool_], /) -> NDArray[np.float64]:
+        return np.ones(1)
+
+    return prove(table, {"mark": mark}, n_splits=1, n_null=30, n_draws=200)
+
+
+def test_telling_policies_apart_is_not_a_lesson() -> None:
+    found = _told_by_policy(weak_passes=0.2)
+    main = found.main
+    # Better than chance and than every shuffled run, because shuffling mixes the policies up ...
+    assert main.held_out.within.low is not None
+    assert main.held_out.within.low > 0.8
+    assert main.null is not None
+    assert main.null.p_value == 1 / 31
+    # ... and nothing once each policy's own level is removed.
+    assert main.held_out.adjusted is not None
+    assert main.held_out.adjusted.value == 0.5
+    assert found.holds is False
+    assert "with each policy's own level removed 0.500" in found.verdict[0]
+
+
+def test_policies_that_never_change_places_decide_nothing() -> None:
+    found = _told_by_policy(weak_passes=0.0)
+    assert found.main.held_out.within.value == 1.0
+    assert found.holds is None
+    assert found.verdict[0].startswith("Lessons and policies cannot be told apart")
+
+
+def test_a_few_shuffled_runs_are_said_to_be_few() -> None:
+    found = _prove(_planted(150, strength=0.35), n_null=4)
+    assert "p cannot be lower than 0.200" in found.verdict[0]
 
 
 def test_few_mixed_tasks_cannot_decide_and_it_says_how_many_would() -> None:

@@ -12,7 +12,7 @@ from twiceshy.evidence.stats.ranking import Auc
 from twiceshy.evidence.tables import EventTable
 
 if TYPE_CHECKING:
-    from twiceshy.evidence.held_out.procedure import Arm, Baseline
+    from twiceshy.evidence.held_out.procedure import Arm, Baseline, NullRank
 
 MIXED_TO_SUGGEST = 30
 """Mixed tasks below which nothing is suggested."""
@@ -24,6 +24,28 @@ second on."""
 ODDS_RATIOS, PREVALENCE, TARGET_POWER = (5.0, 3.0), 0.4, 0.8
 """Strength of the patterns that the needed number of tasks is told for; ours."""
 _MAX_KINDS = 200
+_FEWEST_NULLS = 19
+"""Shuffled runs from which p can reach 0.05."""
+
+
+class Decisive(NamedTuple):
+    """The ranking that the verdict rests on."""
+
+    area: Auc
+    null: NullRank | None
+    is_adjusted: bool
+    """Whether each policy's own level was removed."""
+
+
+def decisive(arm: Arm) -> Decisive:
+    """Return the policy-adjusted ranking where several policies made the attempts, else the plain.
+
+    Shuffling within tasks hands a strong policy's successes to a weak one: a score that merely
+    tells policies apart would look better than every shuffled run.
+    """
+    if arm.held_out.adjusted is None:
+        return Decisive(arm.held_out.within, arm.null, is_adjusted=False)
+    return Decisive(arm.held_out.adjusted, arm.null_adjusted, is_adjusted=True)
 
 
 class NeededTasks(NamedTuple):
@@ -89,8 +111,10 @@ def verdict(
             f"Nothing can be tested: {n_mixed} tasks have both a success and a failure, and no"
             " held-out pair can be compared (n = 0).",
         )
-    if n_mixed >= MIXED_TO_CLAIM and primary.null is None:
-        first: tuple[str, ...] = (_untested(primary),)
+    if decisive(primary).area.value is None:
+        first: tuple[str, ...] = (_inseparable(primary),)
+    elif n_mixed >= MIXED_TO_CLAIM and primary.null is None:
+        first = (_untested(primary),)
     elif holds(primary, n_mixed):
         first = _supported(primary)
     else:
@@ -101,27 +125,43 @@ def verdict(
 def holds(arm: Arm, n_mixed: int) -> bool | None:
     """Whether an arm ranks unseen attempts better than chance and than its shuffled runs.
 
-    None when that cannot be told: without shuffled runs or with too few mixed tasks. With fewer
-    than 19 shuffled runs, all of them must stay below the real one.
+    None when that cannot be told: without shuffled runs, with too few mixed tasks, or where one
+    policy of every pair always fails. With fewer than 19 shuffled runs, all of them must stay below
+    the real one.
     """
-    if arm.null is None or n_mixed < MIXED_TO_CLAIM:
+    area, null, _ = decisive(arm)
+    if null is None or n_mixed < MIXED_TO_CLAIM:
         return None
-    low = arm.held_out.within.low
-    level = max(0.05, 1 / (1 + arm.null.n))
-    return low is not None and low > 0.5 and arm.null.p_value <= level
+    level = max(0.05, 1 / (1 + null.n))
+    return area.low is not None and area.low > 0.5 and null.p_value <= level
+
+
+def _inseparable(arm: Arm) -> str:
+    return (
+        "Lessons and policies cannot be told apart: wherever two policies differ at an unseen task,"
+        " it is always the same one that fails. Within-task AUC, policies mixed in,"
+        f" {_area(arm.held_out.within)}."
+    )
 
 
 def _untested(arm: Arm) -> str:
     return (
-        f"No verdict without runs on shuffled labels: within-task AUC {_area(arm.held_out.within)}"
+        f"No verdict without runs on shuffled labels: within-task AUC {_measured(arm)}"
         " on unseen tasks."
     )
 
 
 def _supported(arm: Arm) -> tuple[str, ...]:
+    null = decisive(arm).null
+    few = (
+        ""
+        if null is None or null.n >= _FEWEST_NULLS
+        else f" With {null.n} shuffled runs p cannot be lower than {1 / (1 + null.n):.3f}; at least"
+        f" {_FEWEST_NULLS} are needed to tell this from luck."
+    )
     return (
         "The mined lessons rank failures above successes of the same unseen task: within-task AUC"
-        f" {_area(arm.held_out.within)}{_null(arm)}.",
+        f" {_measured(arm)}{_null(arm)}.{few}",
         "That is prediction. Only a randomised trial says whether telling the agent helps.",
     )
 
@@ -137,7 +177,7 @@ def _undecided(arm: Arm, *, n_mixed: int, needed: Sequence[NeededTasks]) -> tupl
         if each.n_tasks is not None
     )
     return (
-        f"{opening}: within-task AUC {_area(arm.held_out.within)} on unseen tasks{_null(arm)}."
+        f"{opening}: within-task AUC {_measured(arm)} on unseen tasks{_null(arm)}."
         + _nothing_selected(arm),
         "Mixed tasks of this kind that it takes to find one pattern, seen in 4 of 10 attempts, 4"
         f" times out of 5 in a search this wide: {told or 'more than could be tried'}; nothing is"
@@ -172,12 +212,19 @@ def _beside(arm: Arm, baselines: Sequence[Baseline]) -> tuple[str, ...]:
 
 
 def _null(arm: Arm) -> str:
-    if arm.null is None:
+    null = decisive(arm).null
+    if null is None:
         return ""
     return (
-        f"; among {arm.null.n} runs of the whole procedure on shuffled labels (95% range"
-        f" {arm.null.low:.3f} to {arm.null.high:.3f}) that ranks at p = {arm.null.p_value:.3f}"
+        f"; among {null.n} runs of the whole procedure on shuffled labels (95% range"
+        f" {null.low:.3f} to {null.high:.3f}) that ranks at p = {null.p_value:.3f}"
     )
+
+
+def _measured(arm: Arm) -> str:
+    area, _, is_adjusted = decisive(arm)
+    plain = _area(arm.held_out.within)
+    return f"{plain}, with each policy's own level removed {_area(area)}" if is_adjusted else plain
 
 
 def _area(area: Auc) -> str:
