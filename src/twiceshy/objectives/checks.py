@@ -33,6 +33,8 @@ def unknown_name(name: str, *, known: Iterable[str], where: str) -> BadInput:
         objective: expected one of nsr, w_reinforce, got "w_reinforced". Did you mean w_reinforce?
     """
     names = sorted(known)
+    if not names:
+        return BadInput("no options", got=f'"{name}"', where=where)
     near = difflib.get_close_matches(name, names, n=3)
     fix = f"Did you mean {' or '.join(near)}?" if near else ""
     return BadInput(f"one of {', '.join(names)}", got=f'"{name}"', where=where, fix=fix)
