@@ -84,7 +84,7 @@ quick = settings(
     max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 thorough = settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
@@ -185,7 +185,7 @@ def with_another_type(
     answers(run_anywhere, "runs.jsonl", b"\n".join(json.dumps(each).encode() for each in own))
 
 
-@pytest.mark.slow  # a hundred examples of each kind, a few minutes
+@pytest.mark.slow  # forty examples of each kind: a minute or two
 @thorough
 @given(rows=st.lists(records, max_size=8), cuts=edits, seed=st.integers(0, 10**6), new=values)
 def test_more_of_it(
