@@ -17,6 +17,7 @@ from twiceshy.objectives import advantages as signed
 from twiceshy.objectives import group_advantages as grouped
 from twiceshy.objectives.groups import group_states
 from twiceshy.objectives.labels import labels_of
+from twiceshy.objectives.luck import luck_capped
 from twiceshy.objectives.schedules import by_accuracy, cosine, linear, switch
 
 Advantages = Callable[[Tensor, Tensor], Tensor]
@@ -191,7 +192,7 @@ def test_they_can_be_traced(advantages: Advantages) -> None:
 def test_luck_discounts_successes_only() -> None:
     labels = torch.tensor([1, -1, -1, -1, -1, -1, -1, -1])
     p_lucky = torch.tensor([0.4, *([9.0] * 7)])
-    got = grouped.luck_capped(labels, torch.zeros(8, dtype=torch.int64), p_lucky=p_lucky, cap=2.0)
+    got = luck_capped(labels, torch.zeros(8, dtype=torch.int64), p_lucky=p_lucky, cap=2.0)
     assert got[0].item() == pytest.approx(2.0 * 0.6)
     assert got[1:].tolist() == pytest.approx([-0.354] * 7, abs=1e-3)
 
@@ -263,7 +264,7 @@ def test_bad_groups_and_odds() -> None:
     with pytest.raises(BadInput, match="group"):
         grouped.grpo(labels, torch.tensor([0, 0, 0]))
     with pytest.raises(BadInput, match="p_lucky"):
-        grouped.luck_capped(labels, group, p_lucky=torch.tensor([1.2, 0.0]))
+        luck_capped(labels, group, p_lucky=torch.tensor([1.2, 0.0]))
     with pytest.raises(BadInput, match="k"):
         grouped.pass_at_k(labels, group, k=0)
     with pytest.raises(BadInput, match="at least 3"):

@@ -1,4 +1,4 @@
-"""Guards round a loss with negatives: drop what drifted, spare what is gone, hold what is right.
+"""Guards round a loss: drop what drifted, spare what is gone, hold what is right.
 
 The two masks say what to keep; multiply advantages by them, so that the denominator, which was
 fixed for the whole batch, stays as it is:
@@ -98,6 +98,36 @@ def floor_mask(
     require_between(floor, low=-1e3, high=0, where="floor")
     now = checked_logp(logp, mask=checked_mask(mask)).detach()
     return mask & ~((checked_advantages(advantages, mask=mask) < 0) & (now < floor))
+
+
+def sampler_weights(
+    old_logp: Tensor, *, sampler_logp: Tensor, mask: Tensor, cap: float = 3.0
+) -> Tensor:
+    """Return weights that correct for a sampler which is not quite the policy it served.
+
+    weight = min(exp(old_logp − sampler_logp), cap)
+
+    Source: truncated importance sampling, as TRL corrects for vLLM by token, with its cap of 3.
+    Multiply advantages (N, 1) by it.
+
+    Args:
+        old_logp: Log-probs by the training code at the time of sampling, (N, T), nats.
+        sampler_logp: Log-probs that the sampler reported, (N, T).
+        mask: Response tokens, bool (N, T).
+        cap: Largest weight, at least 1.
+
+    Returns:
+        (N, T), 0 off the mask.
+
+    Example:
+        >>> sampler_weights(torch.tensor([[-1.0, -1.0]]), sampler_logp=torch.tensor([[-1.0, -9.0]]),
+        ...                 mask=torch.tensor([[True, True]])).tolist()
+        [[1.0, 3.0]]
+    """
+    require_between(cap, low=1, high=1e3, where="cap")
+    old = checked_logp(old_logp, mask=checked_mask(mask)).detach()
+    sampler = checked_logp(sampler_logp, mask=mask, where="sampler_logp").detach()
+    return (old - sampler).clamp(max=math.log(cap)).exp().clamp(max=cap) * mask
 
 
 def llds(

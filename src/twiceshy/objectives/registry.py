@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from twiceshy.errors import BadInput
-from twiceshy.objectives import advantages, credit, group_advantages, losses
+from twiceshy.objectives import advantages, credit, group_advantages, losses, luck
 from twiceshy.objectives.checks import require_choice, unknown_name
 from twiceshy.objectives.credit import TokenCredit
 from twiceshy.objectives.denominator import Denominator
@@ -71,7 +71,7 @@ OBJECTIVES: dict[str, Objective] = {
         Objective("pass_at_k", group_advantages.pass_at_k, "trains pass@k instead of pass@1"),
         Objective("asymre", group_advantages.asymre, "baseline a little below the mean"),
         Objective("sign_balanced", group_advantages.sign_balanced, "the signs cancel exactly"),
-        Objective("luck_capped", group_advantages.luck_capped, "GRPO, lucky successes count less"),
+        Objective("luck_capped", luck.luck_capped, "GRPO, lucky successes count less"),
     )
 }  # fmt: skip
 
