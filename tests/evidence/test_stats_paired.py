@@ -142,3 +142,10 @@ def test_flips_leave_out_empty_tasks_and_refuse_nonsense() -> None:
         paired_difference([1.0], [1.0, 2.0])
     with pytest.raises(BadInput):
         sign_test([math.nan])
+
+
+def test_the_rerun_baseline_is_over_shared_tasks() -> None:
+    # The third task flips half of the time by itself, and the after arm never saw it.
+    result = flips(before_c=[2, 0, 1], before_n=[2, 2, 2], after_c=[2, 0, 0], after_n=[2, 2, 0])
+    assert result.rerun_right_to_wrong == 0.0
+    assert (result.n_tasks, result.n_tasks_rerun) == (2, 2)

@@ -81,3 +81,54 @@ def test_tasks_of_one_arm_only_are_left_out_and_counted() -> None:
 def test_an_unknown_reference_is_named() -> None:
     with pytest.raises(BadInput, match=r"Choose one of: a, b"):
         compare_policies([*attempts("a", "R"), *attempts("b", "W")], reference="c")
+
+
+def test_a_flip_of_every_task_is_clear_although_it_has_no_spread() -> None:
+    result = compare_policies([*attempts("a", *"W" * 12), *attempts("b", *"R" * 12)], reference="a")
+    arm = result.arms[1]
+    assert arm.difference is not None
+    assert (arm.difference.difference, arm.difference.low) == (1.0, None)
+    assert arm.p_value == 2 / 2**12
+    assert arm.is_clear
+    assert arm.rate.high == 1.0
+    assert arm.rate.low is not None
+    assert "1 of 1 arms differ beyond chance" in result.report.summary[0]
+
+
+def test_many_arms_are_corrected_for() -> None:
+    # Six tasks turned of six: p = 2 / 2^6 = 0.031 for each arm, and 0.125 of four.
+    base, better = attempts("a", *"W" * 6), "R" * 6
+    alone = compare_policies([*base, *attempts("b", *better)], reference="a")
+    assert alone.arms[1].is_clear
+    four = compare_policies(
+        [*base, *(each for name in "bcde" for each in attempts(name, *better))], reference="a"
+    )
+    assert [arm.p_value for arm in four.arms[1:]] == [2 / 2**6] * 4
+    assert not any(arm.is_clear for arm in four.arms)
+    assert "0 of 4 arms" in four.report.summary[0]
+
+
+def test_arms_on_other_tasks_are_told() -> None:
+    result = compare_policies(
+        [*attempts("a", "RW", "WW", "R"), *attempts("b", "RR", "W"), *attempts("c", "R", "W", "W")],
+        reference="a",
+    )
+    assert "paired over 2 to 3 shared tasks" in result.report.summary[0]
+    note = result.report.tables[0].note
+    assert "'b' on 2" in note
+    assert "'c'" not in note
+
+
+def test_single_attempts_cannot_tell_how_often_the_reference_flips() -> None:
+    result = compare_policies([*attempts("a", *"RW"), *attempts("b", *"WR")], reference="a")
+    assert "unknown with one attempt a task" in result.report.tables[0].note
+
+
+def test_arms_without_a_shared_task_are_not_compared() -> None:
+    result = compare_policies(
+        [*attempts("a", "R"), *(attempts("b", "", "W"))],
+        reference="a",
+    )
+    assert result.report.summary[0].startswith("Nothing to compare (n = 0)")
+    assert result.arms[1].p_value is None
+    assert not result.arms[1].is_clear

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from twiceshy.evidence.stats import (
     Estimate,
     Flips,
     PairedDifference,
-    clustered_mean,
+    bounded_mean,
     flips,
     paired_difference,
     permutation_test,
@@ -38,7 +38,9 @@ class ArmResult:
     difference: PairedDifference | None
     """Of the per-task success rates, arm minus reference; None for the reference itself."""
     p_value: float | None
-    """Of the sign-flip permutation test over tasks, two-sided."""
+    """Of the sign-flip permutation test over shared tasks, two-sided, for this arm alone."""
+    is_clear: bool
+    """Whether p, by Holm's correction for the number of arms, is at most 1 - level."""
     flips: Flips | None
     n_gained: int
     """Pairs of the same task and trial that are wrong in the reference and right here."""
@@ -101,17 +103,40 @@ def compare_policies(
     tasks = {task: i for i, task in enumerate(dict.fromkeys(each.task for each in kept))}
     counts = {policy: _count(kept, tasks, policy) for policy in policies}
     order = sorted(policies, key=lambda policy: (policy != reference, policies.index(policy)))
-    arms = tuple(
-        _arm(kept, counts, policy, reference=reference, placebo=placebo, seed=seed, level=level)
-        for policy in order
+    arms = _judged(
+        [
+            _arm(kept, counts, policy, reference=reference, placebo=placebo, seed=seed, level=level)
+            for policy in order
+        ],
+        error_rate=1.0 - level,
     )
     return TrialResult(
-        report=_report(arms, reference=reference, placebo=placebo, n_tasks=len(tasks), seed=seed),
+        report=_report(
+            arms,
+            reference=reference,
+            placebo=placebo,
+            n_tasks=len(tasks),
+            seed=seed,
+            error_rate=1.0 - level,
+        ),
         arms=arms,
         reference=reference,
         placebo=placebo,
         n_seeds=int(max(counts[reference][1], default=0)) if kept else 0,
     )
+
+
+def _judged(arms: Sequence[ArmResult], *, error_rate: float) -> tuple[ArmResult, ...]:
+    """Mark the arms that differ from the reference beyond chance, by Holm (1979)."""
+    tested = sorted(
+        (arm.p_value, place) for place, arm in enumerate(arms) if arm.p_value is not None
+    )
+    clear: set[int] = set()
+    for rank, (p_value, place) in enumerate(tested):
+        if p_value * (len(tested) - rank) > error_rate + 1e-12:
+            break
+        clear.add(place)
+    return tuple(replace(arm, is_clear=place in clear) for place, arm in enumerate(arms))
 
 
 def _count(
@@ -156,9 +181,10 @@ def _arm(
     return ArmResult(
         policy=policy,
         n_attempts=len(own),
-        rate=clustered_mean(seen, np.arange(seen.size), level=level),
+        rate=bounded_mean(seen, np.arange(seen.size), level=level),
         difference=None if is_reference else paired_difference(_rates(base), rates, level=level),
         p_value=None if is_reference else permutation_test(gaps[~np.isnan(gaps)], seed=seed).p,
+        is_clear=False,
         flips=None
         if is_reference
         else flips(before_c=base[0], before_n=base[1], after_c=mine[0], after_n=mine[1]),
@@ -170,48 +196,54 @@ def _arm(
 
 
 def _pairs(own: Sequence[Attempt], base: Sequence[Attempt]) -> Counter[tuple[Outcome, Outcome]]:
-    """Count (reference, arm) outcomes of the same task and trial; trials must be named."""
+    """Count (reference, arm) outcomes of the same task and trial; trials must be named.
+
+    Where a reference has a trial twice, its last attempt is the one compared with.
+    """
     before = {(each.task, each.trial): each.outcome for each in base if each.trial is not None}
     keyed = (((each.task, each.trial or ""), each.outcome) for each in own)
     return Counter((before[key], outcome) for key, outcome in keyed if key in before)
 
 
 def _report(
-    arms: Sequence[ArmResult], *, reference: str, placebo: str | None, n_tasks: int, seed: int
+    arms: Sequence[ArmResult],
+    *,
+    reference: str,
+    placebo: str | None,
+    n_tasks: int,
+    seed: int,
+    error_rate: float,
 ) -> Report:
     return Report(
         kind="prove trial",
         title="The trial",
-        summary=_summary(arms, reference=reference, n_tasks=n_tasks),
+        summary=_summary(arms, reference=reference),
         numbers={
             "n_tasks": n_tasks,
             "reference": reference,
             "placebo": placebo,
             "arms": {arm.policy: _numbers(arm) for arm in arms},
         },
-        tables=(_arm_table(arms), _ending_table(arms)),
+        tables=(_arm_table(arms, error_rate=error_rate), _ending_table(arms)),
         alarms=_alarms(arms, placebo=placebo),
         manifest={"seed": seed},
     )
 
 
-def _summary(arms: Sequence[ArmResult], *, reference: str, n_tasks: int) -> tuple[str, ...]:
+def _summary(arms: Sequence[ArmResult], *, reference: str) -> tuple[str, ...]:
     others = [arm for arm in arms if arm.difference is not None]
     if not others:
         return ("Nothing to compare (n = 0): fewer than two policies have scored attempts.",)
-    clear = [arm for arm in others if _is_clear(arm)]
+    shared = [arm.difference.n_tasks for arm in others if arm.difference is not None]
+    if not max(shared):
+        return (f"Nothing to compare (n = 0): no task was attempted by {reference!r} and another.",)
+    n_clear = sum(arm.is_clear for arm in others)
+    over = f"{shared[0]}" if len(set(shared)) == 1 else f"{min(shared)} to {max(shared)} shared"
     sentence = (
-        f"Against {reference!r}, {len(clear)} of {len(others)} arms differ beyond chance in "
-        f"success rate, paired over {n_tasks} tasks."
+        f"Against {reference!r}, {n_clear} of {len(others)} arms differ beyond chance in "
+        f"success rate, paired over {over} tasks."
     )
     return (sentence,)
-
-
-def _is_clear(arm: ArmResult) -> bool:
-    gap = arm.difference
-    return gap is not None and gap.low is not None and gap.high is not None and (
-        gap.low > 0 or gap.high < 0
-    )  # fmt: skip
 
 
 def _points(gap: PairedDifference | None) -> str | None:
@@ -234,6 +266,7 @@ def _numbers(arm: ArmResult) -> dict[str, Any]:
         "rate": arm.rate._asdict(),
         "difference": arm.difference._asdict() if arm.difference else None,
         "p_value": arm.p_value,
+        "is_clear": arm.is_clear,
         "over_placebo": arm.over_placebo._asdict() if arm.over_placebo else None,
         "flips": arm.flips._asdict() if arm.flips else None,
         "n_gained": arm.n_gained,
@@ -242,8 +275,7 @@ def _numbers(arm: ArmResult) -> dict[str, Any]:
     }
 
 
-def _arm_table(arms: Sequence[ArmResult]) -> Table:
-    rerun = next((arm.flips.rerun_right_to_wrong for arm in arms if arm.flips), None)
+def _arm_table(arms: Sequence[ArmResult], *, error_rate: float) -> Table:
     return Table(
         title="Arms, paired by task",
         columns=(
@@ -259,9 +291,36 @@ def _arm_table(arms: Sequence[ArmResult]) -> Table:
         ),
         rows=tuple(_arm_row(arm) for arm in arms),
         note="Intervals are over tasks and not corrected for the number of arms; p is by sign-flip "
-        "permutation of tasks. A second run of the reference itself goes from right to wrong "
-        f"{_share(rerun)} of the time.",
+        f"permutation of tasks, and beyond chance is p <= {error_rate:.2g} by Holm's correction. "
+        f"{_shared_note(arms)}{_rerun_note(arms)}",
     )
+
+
+def _shared_note(arms: Sequence[ArmResult]) -> str:
+    """Say where the difference is over fewer tasks than the success rates beside it."""
+    fewer = [
+        f"{arm.policy!r} on {arm.difference.n_tasks}"
+        for arm in arms
+        if arm.difference is not None and arm.difference.n_tasks_left_out
+    ]
+    if not fewer:
+        return ""
+    return (
+        f"Success is over an arm's own tasks, the rest over those it shares: {', '.join(fewer)}. "
+    )
+
+
+def _rerun_note(arms: Sequence[ArmResult]) -> str:
+    known = [
+        arm.flips.rerun_right_to_wrong
+        for arm in arms
+        if arm.flips is not None and arm.flips.rerun_right_to_wrong is not None
+    ]
+    if not known:
+        return "How often the reference flips by itself is unknown with one attempt a task."
+    low, high = min(known), max(known)
+    often = _share(low) if _share(low) == _share(high) else f"{_share(low)} to {_share(high)}"
+    return f"A second run of the reference itself goes from right to wrong {often} of the time."
 
 
 def _arm_row(arm: ArmResult) -> tuple[str | int | float | None, ...]:

@@ -55,10 +55,12 @@ class Flips(NamedTuple):
     right_to_wrong: float | None
     wrong_to_right: float | None
     rerun_right_to_wrong: float | None
-    """By symmetry also what a re-run gains. None: no task has two attempts in the before arm."""
+    """By symmetry also what a re-run gains. None: no shared task has two attempts in the before
+    arm."""
     n_tasks: int
     n_tasks_rerun: int
-    """Tasks behind the re-run baseline."""
+    """Those of `n_tasks` with two attempts in the before arm, behind the re-run baseline. Where
+    they are fewer than `n_tasks`, the two shares are not about the same tasks."""
 
 
 def paired_difference(
@@ -177,7 +179,8 @@ def flips(
     c_a, n_a = _arms(after_c, after_n)
     if len(c_b) != len(c_a) or (c_b > n_b).any() or (c_a > n_a).any():
         raise BadInput("the same tasks in both arms, with successes <= attempts")
-    both, again = (n_b > 0) & (n_a > 0), n_b > 1
+    both = (n_b > 0) & (n_a > 0)
+    again = both & (n_b > 1)
     p_b, p_a = c_b[both] / n_b[both], c_a[both] / n_a[both]
     rerun = c_b[again] * (n_b[again] - c_b[again]) / (n_b[again] * (n_b[again] - 1))
     return Flips(
