@@ -38,6 +38,22 @@ def test_a_group_of_one_is_refused_before_there_is_data(name: str) -> None:
         bind_objective(name, group_size=1)
 
 
+def test_all_wrong_groups_are_an_explicit_choice() -> None:
+    labels, group = torch.tensor([-1, -1, 1, -1]), torch.tensor([0, 0, 1, 1])
+    constant = bind_objective("grpo", group_size=2, all_wrong="constant", strength=0.5)
+    assert constant(labels, group)[:2].tolist() == [-0.5, -0.5]
+    lens = bind_objective("luck_capped", group_size=2, all_wrong="lens")
+    confident = {"logp": torch.full((4, 1), -0.01), "mask": torch.ones(4, 1, dtype=torch.bool)}
+    got = lens(labels, group, p_lucky=torch.ones(4), **confident)
+    assert got[:3].tolist() == [-1, -1, 0]
+    with pytest.raises(BadInput, match="logp"):
+        lens(labels, group, p_lucky=torch.ones(4))
+    with pytest.raises(BadInput, match="Did you mean drop"):
+        bind_objective("nsr", group_size=2, all_wrong="dropp")  # pyrefly: ignore
+    with pytest.raises(BadInput, match="strength"):
+        bind_objective("nsr", group_size=2, all_wrong="constant", strength=2.0)
+
+
 def test_losses_and_credit_run_by_name() -> None:
     for name in LOSSES:
         assert bind_loss(name).func is LOSSES[name]

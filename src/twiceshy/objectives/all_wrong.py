@@ -89,8 +89,8 @@ def treat_all_wrong(
         return torch.where(rows, strength * penalty, advantages)
     if policy == "ngrpo":
         return torch.where(rows, -strength / torch.sqrt(view.n + 1), advantages)
-    constant = strength if policy == "constant" else 0.0
-    return torch.where(rows, torch.full_like(advantages, -constant), advantages)
+    constant = -strength if policy == "constant" else 0.0
+    return torch.where(rows, torch.full_like(advantages, constant), advantages)
 
 
 def _needed(tensor: Tensor | None, name: str) -> Tensor:

@@ -10,13 +10,14 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from twiceshy.errors import BadInput
 from twiceshy.objectives import advantages, credit, group_advantages, losses, luck
+from twiceshy.objectives.all_wrong import AllWrong, treat_all_wrong
 from twiceshy.objectives.checks import require_choice, unknown_name
 from twiceshy.objectives.credit import TokenCredit
 from twiceshy.objectives.denominator import Denominator
@@ -106,7 +107,12 @@ def find_objective(name: str) -> Objective:
 
 
 def bind_objective(
-    name: str, *, group_size: int, options: Mapping[str, float | str] | None = None
+    name: str,
+    *,
+    group_size: int,
+    options: Mapping[str, float | str] | None = None,
+    all_wrong: AllWrong = "as_is",
+    strength: float = 1.0,
 ) -> partial[Tensor]:
     """Return an objective with its options bound: (labels, group) → advantages.
 
@@ -116,22 +122,31 @@ def bind_objective(
         name: Name of the objective.
         group_size: Rollouts a prompt.
         options: Keyword options of the objective.
+        all_wrong: What to do with all-wrong groups; see `all_wrong.treat_all_wrong`. With "lens"
+            and "entropy_graded" each call takes `mask` and `logp` or `entropy` as well.
+        strength: Its strength.
 
     Raises:
         BadInput: If the name or an option is unknown, an option is out of range, or groups of this
             size cannot be compared.
 
     Example:
-        >>> advantages = bind_objective("w_reinforce", group_size=1, options={"lambda_pos": 0.5})
-        >>> advantages(torch.tensor([1, -1]), torch.tensor([0, 1])).tolist()
-        [0.5, -1.0]
+        >>> advantages = bind_objective("w_reinforce", group_size=2, all_wrong="drop")
+        >>> advantages(torch.tensor([-1, -1, -1, 1]), torch.tensor([0, 0, 1, 1])).tolist()[:3]
+        [0.0, 0.0, -1.0]
     """
     objective = find_objective(name)
     if group_size < 1:
         raise BadInput("at least one rollout a prompt", got=str(group_size), where="group_size")
     bound = _bound(objective.advantages, options, where=f"objective {name}")
     labels = torch.ones(group_size, dtype=torch.int8)
-    per_call = {"p_lucky": torch.zeros(group_size)} if objective.needs_luck else {}
+    per_call: dict[str, Any] = {}
+    if objective.needs_luck:
+        per_call["p_lucky"] = torch.zeros(group_size)
+    if all_wrong != "as_is":
+        bound = partial(_treated, untreated=bound, policy=all_wrong, strength=strength)
+        one = torch.zeros(group_size, 1)
+        per_call |= {"logp": one, "entropy": one, "mask": one == 0}
     bound(labels, torch.zeros(group_size, dtype=torch.int64), **per_call)
     return bound
 
@@ -166,6 +181,30 @@ def bind_credit(name: str, *, options: Mapping[str, float] | None = None) -> Tok
     bound = _bound(CREDITS[name], options, where=f"credit {name}")
     bound(torch.zeros(1, 1), torch.zeros(1, 1), torch.ones(1, 1, dtype=torch.bool))
     return bound
+
+
+def _treated(
+    labels: Tensor,
+    group: Tensor,
+    *,
+    untreated: Callable[..., Tensor],
+    policy: AllWrong,
+    strength: float,
+    logp: Tensor | None = None,
+    entropy: Tensor | None = None,
+    mask: Tensor | None = None,
+    **per_call: Tensor,
+) -> Tensor:
+    return treat_all_wrong(
+        untreated(labels, group, **per_call),
+        labels=labels,
+        group=group,
+        policy=policy,
+        strength=strength,
+        logp=logp,
+        entropy=entropy,
+        mask=mask,
+    )
 
 
 def _options(function: Callable[..., object]) -> tuple[str, ...]:
