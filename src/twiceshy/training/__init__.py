@@ -1,0 +1,97 @@
+"""A small fast loop: policies, verifiable tasks, rollouts and the trainer.
+
+    from twiceshy.training import Countdown, TinyPolicy, fine_tune, train
+
+Names load on first use. The tasks need numpy only, everything else torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from twiceshy.errors import missing_extra
+
+if TYPE_CHECKING:
+    from twiceshy.training.checkpoint import load_policy as load_policy
+    from twiceshy.training.checkpoint import save_policy as save_policy
+    from twiceshy.training.config import ObjectiveConfig as ObjectiveConfig
+    from twiceshy.training.config import RunConfig as RunConfig
+    from twiceshy.training.config import load_config as load_config
+    from twiceshy.training.config import parse_config as parse_config
+    from twiceshy.training.config import step_objective as step_objective
+    from twiceshy.training.curriculum import Curriculum as Curriculum
+    from twiceshy.training.curriculum import UniformPrompts as UniformPrompts
+    from twiceshy.training.evaluate import Evaluation as Evaluation
+    from twiceshy.training.evaluate import EvaluationConfig as EvaluationConfig
+    from twiceshy.training.evaluate import evaluate as evaluate
+    from twiceshy.training.loop import RlConfig as RlConfig
+    from twiceshy.training.loop import StepRecord as StepRecord
+    from twiceshy.training.loop import Trained as Trained
+    from twiceshy.training.loop import train as train
+    from twiceshy.training.policy import PolicyConfig as PolicyConfig
+    from twiceshy.training.policy import TinyPolicy as TinyPolicy
+    from twiceshy.training.rollouts import Rollouts as Rollouts
+    from twiceshy.training.rollouts import roll_out as roll_out
+    from twiceshy.training.sft import SftConfig as SftConfig
+    from twiceshy.training.sft import fine_tune as fine_tune
+    from twiceshy.training.sft import sft_recipe as sft_recipe
+    from twiceshy.training.sft import untrained as untrained
+    from twiceshy.training.tasks import Chain as Chain
+    from twiceshy.training.tasks import Change as Change
+    from twiceshy.training.tasks import Countdown as Countdown
+    from twiceshy.training.tasks import Task as Task
+    from twiceshy.training.update import StepObjective as StepObjective
+    from twiceshy.training.update import UpdateConfig as UpdateConfig
+
+_HOME = {
+    "load_policy": "checkpoint",
+    "save_policy": "checkpoint",
+    "ObjectiveConfig": "config",
+    "RunConfig": "config",
+    "load_config": "config",
+    "parse_config": "config",
+    "step_objective": "config",
+    "Curriculum": "curriculum",
+    "UniformPrompts": "curriculum",
+    "Evaluation": "evaluate",
+    "EvaluationConfig": "evaluate",
+    "evaluate": "evaluate",
+    "RlConfig": "loop",
+    "StepRecord": "loop",
+    "Trained": "loop",
+    "train": "loop",
+    "PolicyConfig": "policy",
+    "TinyPolicy": "policy",
+    "Rollouts": "rollouts",
+    "roll_out": "rollouts",
+    "SftConfig": "sft",
+    "fine_tune": "sft",
+    "sft_recipe": "sft",
+    "untrained": "sft",
+    "Chain": "tasks",
+    "Change": "tasks",
+    "Countdown": "tasks",
+    "Task": "tasks",
+    "StepObjective": "update",
+    "UpdateConfig": "update",
+}
+
+__all__ = sorted(_HOME)  # pyrefly: ignore
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise missing_extra("training", "torch") from error
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

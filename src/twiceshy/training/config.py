@@ -1,0 +1,221 @@
+"""One run as a file: typed, frozen, and refusing every key that would do nothing.
+
+[task]
+name = "chain"
+medium = 0.1
+over_budget = 0.9
+
+[rl]
+n_steps = 50
+
+[objective]
+name = "w_reinforce"
+options = { lambda_pos = 0.1 }
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+import torch
+
+from twiceshy.errors import BadInput
+from twiceshy.objectives.denominator import Denominator, DenominatorKind, denominator_of
+from twiceshy.objectives.registry import bind_credit, bind_loss, bind_objective
+from twiceshy.training.evaluate import EvaluationConfig
+from twiceshy.training.loop import RlConfig
+from twiceshy.training.policy import PolicyConfig
+from twiceshy.training.sft import SftConfig, sft_recipe
+from twiceshy.training.tasks import Chain, Change, Countdown
+from twiceshy.training.update import StepObjective, per_drawn_token
+
+AnyTask = Countdown | Change | Chain
+Option = int | float | str
+
+
+class ObjectiveConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What is maximised, by the names of `objectives.registry`.
+
+    Attributes:
+        name: From labels to advantages.
+        options: Its options.
+        loss: From log-probabilities and advantages to a loss.
+        loss_options: Its options.
+        credit: Spreads advantages over tokens.
+        credit_options: Its options.
+        denominator: "budget" divides by rollouts times the budget, whatever was drawn.
+    """
+
+    name: str = "w_reinforce"
+    options: dict[str, Option] = {}
+    loss: str = "reinforce"
+    loss_options: dict[str, Option] = {}
+    credit: str = "uniform"
+    credit_options: dict[str, int | float] = {}
+    denominator: Literal["budget", "tokens", "sequences"] = "budget"
+
+
+class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole run, from an untrained policy to its evaluation.
+
+    Attributes:
+        task: Source of prompts, and verifier.
+        model: Size of the policy.
+        sft: How the base policy is made; None: the task's usual recipe.
+        rl: The loop.
+        objective: What is maximised.
+        evaluation: How it is measured.
+        seed: Seed of everything random.
+    """
+
+    task: AnyTask = Countdown()
+    model: PolicyConfig = PolicyConfig()
+    sft: SftConfig | None = None
+    rl: RlConfig = RlConfig()
+    objective: ObjectiveConfig = ObjectiveConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        step_objective(self.objective, group_size=self.rl.group_size)
+
+    @property
+    def base_recipe(self) -> SftConfig:
+        """How the base policy is made."""
+        return sft_recipe(self.task) if self.sft is None else self.sft
+
+
+def step_objective(config: ObjectiveConfig, *, group_size: int) -> StepObjective:
+    """Return the functions that a config names.
+
+    Raises:
+        BadInput: If a name or option is unknown, an option is out of range, or groups of this size
+            cannot be compared.
+
+    Example:
+        >>> step_objective(ObjectiveConfig(name="nsr"), group_size=8).advantages(
+        ...     torch.tensor([1, -1]), torch.tensor([0, 0])).tolist()
+        [0.0, -1.0]
+    """
+    kind = config.denominator
+    return StepObjective(
+        name=msgspec.json.encode(config).decode(),
+        advantages=bind_objective(config.name, group_size=group_size, options=config.options),
+        loss=bind_loss(config.loss, options=config.loss_options),
+        denominator=per_drawn_token if kind == "budget" else _Counted(kind),
+        credit=None
+        if config.credit == "uniform"
+        else bind_credit(config.credit, options=config.credit_options),
+    )
+
+
+class _Counted(msgspec.Struct, frozen=True):
+    """The denominator of a minibatch by what is counted in it."""
+
+    kind: DenominatorKind
+
+    def __call__(self, mask: torch.Tensor) -> Denominator:
+        return denominator_of(mask, kind=self.kind)
+
+
+def load_config(path: Path, *, overrides: Sequence[str] = ()) -> RunConfig:
+    """Return the run that a TOML file describes.
+
+    Raises:
+        BadInput: As `parse_config`; or when the file cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput("a TOML file that can be read", got=str(error), where=str(path)) from error
+    return parse_config(text, where=str(path), overrides=overrides)
+
+
+def parse_config(text: str, *, where: str = "config", overrides: Sequence[str] = ()) -> RunConfig:
+    r"""Return the run that a TOML text describes; keys that are left out keep their defaults.
+
+    Args:
+        text: TOML.
+        where: What to call it in errors.
+        overrides: More lines of TOML with dotted keys, which win: `rl.n_steps = 50`.
+
+    Raises:
+        BadInput: When it is not TOML, a key is unknown (with near matches), or a value is wrong.
+
+    Example:
+        >>> parse_config("[rl]\nn_steps = 5", overrides=["rl.group_size = 4"]).rl.group_size
+        4
+        >>> parse_config("[rl]\nn_step = 5")
+        Traceback (most recent call last):
+        twiceshy.errors.BadInput: config: expected a known key, got rl.n_step. Did you mean n_steps?
+    """
+    raw = _toml(text, where=where)
+    for line in overrides:
+        raw = _merged(raw, _toml(line, where=f"override {line!r}"))
+    _refuse_unknown(raw, RunConfig, path="", where=where)
+    try:
+        return msgspec.convert(raw, RunConfig, strict=True)
+    except msgspec.ValidationError as error:
+        if isinstance(error.__cause__, BadInput):
+            raise error.__cause__ from None
+        raise BadInput("a valid config", got=str(error), where=where) from error
+
+
+def dump_config(config: RunConfig) -> dict[str, Any]:
+    """Return a config as plain values, every default filled in, for a manifest."""
+    return msgspec.to_builtins(config)
+
+
+def _toml(text: str, *, where: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BadInput("TOML", got=str(error), where=where) from error
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        both = isinstance(old, dict) and isinstance(value, dict)
+        merged[key] = _merged(old, value) if both else value
+    return merged
+
+
+def _refuse_unknown(raw: dict[str, Any], struct: Any, *, path: str, where: str) -> None:
+    """Refuse keys that the struct (or, for a tagged union, the named member) does not have."""
+    hints = get_type_hints(struct)
+    tag = struct.__struct_config__.tag_field
+    known = [*struct.__struct_fields__, *([tag] if tag else [])]
+    for key, value in raw.items():
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=2, cutoff=0.5)
+            fix = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(known)}."
+            raise BadInput("a known key", got=path + key, where=where, fix=fix)
+        if isinstance(value, dict) and key in hints:
+            inner = _struct_of(hints[key], value, path=path + key, where=where)
+            if inner is not None:
+                _refuse_unknown(value, inner, path=f"{path}{key}.", where=where)
+
+
+def _struct_of(hint: Any, value: dict[str, Any], *, path: str, where: str) -> Any:
+    """Return the struct that a value of this type must be; None where it is not a struct."""
+    members = get_args(hint) if get_origin(hint) is not dict else ()
+    structs = [
+        m for m in (members or (hint,)) if isinstance(m, type) and issubclass(m, msgspec.Struct)
+    ]
+    if len(structs) < 2:
+        return structs[0] if structs else None
+    by_tag = {struct.__struct_config__.tag: struct for struct in structs}
+    name = value.get("name")
+    if name not in by_tag:
+        near = difflib.get_close_matches(str(name), [str(tag) for tag in by_tag], n=1)
+        fix = f"Did you mean {near[0]}?" if near else ""
+        names = ", ".join(str(tag) for tag in by_tag)
+        raise BadInput(f"a name among {names}", got=str(name), where=f"{where}: {path}", fix=fix)
+    return by_tag[name]

@@ -1,0 +1,299 @@
+"""The loop: choose prompts, roll out, verify, update, evaluate; and go on after a kill."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import torch
+
+from twiceshy.errors import BadInput
+from twiceshy.frontier.groups import count_states
+from twiceshy.training.alarms import median_length, skip_share, step_checks, tallies
+from twiceshy.training.checkpoint import (
+    Checkpoint,
+    append_line,
+    keep_lines,
+    load_checkpoint,
+    save_checkpoint,
+)
+from twiceshy.training.curriculum import Curriculum, UniformPrompts
+from twiceshy.training.evaluate import Evaluation, EvaluationConfig, evaluate
+from twiceshy.training.policy import TinyPolicy, as_tensor
+from twiceshy.training.rollouts import Rollouts, TruncatedAs, roll_out
+from twiceshy.training.streams import row_hashes
+from twiceshy.training.tasks import FAULTS, Fault, Task
+from twiceshy.training.update import StepObjective, UpdateConfig, Updated, update
+
+METRICS, CHECKPOINT = "metrics.jsonl", "checkpoint.pt"
+
+
+class RlConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """The reinforcement-learning part of a run.
+
+    Attributes:
+        n_prompts: Size of the fixed pool of train prompts.
+        prompts_per_step: Groups a step.
+        group_size: Responses a prompt.
+        n_steps: Batches of rollouts.
+        learning_rate: Adam's, constant.
+        truncated_as: What a response cut by the budget counts as.
+        checkpoint_every: Steps between checkpoints, where there is a folder.
+        update: Minibatches and clipping.
+    """
+
+    n_prompts: int = 1000
+    prompts_per_step: int = 32
+    group_size: int = 16
+    n_steps: int = 100
+    learning_rate: float = 3e-5
+    truncated_as: TruncatedAs = "abstain"
+    checkpoint_every: int = 10
+    update: UpdateConfig = UpdateConfig()
+
+    def __post_init__(self) -> None:
+        counts = (self.n_prompts, self.prompts_per_step, self.group_size, self.checkpoint_every)
+        if min(counts) < 1 or self.n_steps < 0 or not 0 < self.learning_rate < 1:
+            raise BadInput(
+                "counts of at least 1 and a learning rate between 0 and 1",
+                got=f"{list(counts)}, n_steps {self.n_steps}, rate {self.learning_rate:g}",
+                where="rl",
+            )
+        if self.update.n_minibatches > self.prompts_per_step:
+            raise BadInput(
+                f"at most prompts_per_step = {self.prompts_per_step} minibatches",
+                got=str(self.update.n_minibatches),
+                where="rl.update.n_minibatches",
+            )
+
+
+class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened up to and with one step; `step` 0 is the base policy, before any."""
+
+    step: int
+    """Steps that are done."""
+    metrics: dict[str, float | None]
+    """None: undefined at this step."""
+    alarms: tuple[str, ...] = ()
+    """Checks that sounded, as sentences."""
+    evaluation: Evaluation | None = None
+
+
+class Trained(NamedTuple):
+    """A finished run."""
+
+    records: list[StepRecord]
+    cpu_seconds: dict[str, float]
+    """Processor time by activity, of this process only."""
+
+
+def train(
+    policy: TinyPolicy,
+    task: Task,
+    *,
+    objective: StepObjective,
+    config: RlConfig,
+    evaluation: EvaluationConfig | None = None,
+    evaluation_task: Task | None = None,
+    curriculum: Curriculum | None = None,
+    seed: int = 0,
+    folder: Path | None = None,
+    progress: Callable[[StepRecord], None] | None = None,
+) -> Trained:
+    """Train a policy in place by reinforcement learning from verified outcomes.
+
+    Adam(0.9, 0.95), constant rate, temperature 1. With a folder, every step adds a line to its
+    `metrics.jsonl` and the run can be killed at any moment: called again with the same arguments
+    and the same base policy, it goes on from its last checkpoint, and on a CPU with one thread its
+    metrics file ends up the same, byte for byte.
+
+    Args:
+        policy: The base policy.
+        task: Where prompts of the "train" split come from, and the verifier.
+        objective: Advantages, loss and denominator.
+        config: Batch sizes, steps, rate.
+        evaluation: How to evaluate; None: not at all.
+        evaluation_task: Task of the evaluation prompts; None: `task`.
+        curriculum: Chooses prompts and gates groups; None: all alike.
+        seed: Seed of prompts, draws and minibatches.
+        folder: For metrics and checkpoint; None: nothing is written.
+        progress: Called with every new record.
+
+    Raises:
+        BadInput: When the split is too small, the folder belongs to another run, or the loss is not
+            finite.
+    """
+    run = _Run(policy, task, objective, config, evaluation, seed, curriculum, evaluation_task)
+    records = run.resume(folder)
+    for step in range(len(records) - 1, config.n_steps) if records else range(-1, config.n_steps):
+        record = run.base_record() if step < 0 else run.step(step, records)
+        records.append(record)
+        if folder is not None:
+            append_line(folder / METRICS, record)
+            if record.step % config.checkpoint_every == 0 or record.step == config.n_steps:
+                save_checkpoint(folder / CHECKPOINT, run.checkpoint(record.step))
+        if progress is not None:
+            progress(record)
+    return Trained(records, dict(run.cpu_seconds))
+
+
+class _Run:
+    """What stays the same over a run, and its optimiser."""
+
+    def __init__(
+        self,
+        policy: TinyPolicy,
+        task: Task,
+        objective: StepObjective,
+        config: RlConfig,
+        evaluation: EvaluationConfig | None,
+        seed: int,
+        curriculum: Curriculum | None,
+        evaluation_task: Task | None,
+    ) -> None:
+        self.policy, self.task, self.objective, self.config = policy, task, objective, config
+        self.evaluation, self.seed = evaluation, seed
+        self.pool = task.prompts(config.n_prompts, split="train", seed=seed)
+        self.curriculum: Curriculum = curriculum or UniformPrompts(config.n_prompts)
+        self.evaluation_task = evaluation_task or task
+        self.optimiser = torch.optim.Adam(
+            policy.parameters(), lr=config.learning_rate, betas=(0.9, 0.95)
+        )
+        self.cpu_seconds = {"rollouts": 0.0, "updates": 0.0, "evaluation": 0.0}
+        self.identity = self._identity()
+
+    def _identity(self) -> str:
+        """Return the objective's name and a hash of all else that the metrics depend on."""
+        parts = [self.task, self.evaluation_task, self.config, self.evaluation, self.seed]
+        digest = hashlib.sha256(msgspec.json.encode(parts))
+        digest.update(type(self.curriculum).__qualname__.encode())
+        for weights in self.policy.state_dict().values():
+            digest.update(weights.numpy().tobytes())
+        return f"{self.objective.name} {digest.hexdigest()[:16]}"
+
+    def resume(self, folder: Path | None) -> list[StepRecord]:
+        """Go back to the folder's checkpoint, if any; return the records up to it."""
+        if folder is None:
+            return []
+        folder.mkdir(parents=True, exist_ok=True)
+        found = load_checkpoint(folder / CHECKPOINT, identity=self.identity)
+        if found is None:
+            keep_lines(folder / METRICS, StepRecord, n=0)
+            return []
+        self.policy.load_state_dict(found.policy)
+        self.optimiser.load_state_dict(found.optimiser)
+        self.curriculum.restore(found.curriculum)
+        return keep_lines(folder / METRICS, StepRecord, n=found.step + 1)
+
+    def checkpoint(self, step: int) -> Checkpoint:
+        """Return the run's state after a number of steps."""
+        return Checkpoint(
+            self.identity,
+            step,
+            self.policy.state_dict(),
+            self.optimiser.state_dict(),
+            self.curriculum.state(),
+        )
+
+    def base_record(self) -> StepRecord:
+        """Return the record of the policy before any step."""
+        return StepRecord(step=0, metrics={}, evaluation=self._evaluated(0))
+
+    def step(self, step: int, records: list[StepRecord]) -> StepRecord:
+        """Do one step and return its record."""
+        with self._timed("rollouts"):
+            chosen = self.curriculum.choose(self.config.prompts_per_step, step=step, seed=self.seed)
+            rollouts = roll_out(
+                self.policy,
+                self.task,
+                self.pool[chosen],
+                group_size=self.config.group_size,
+                seed=self.seed,
+                step=step,
+                truncated_as=self.config.truncated_as,
+            )
+            learned = self.curriculum.observe(chosen, rollouts.labels_by_group, step=step)
+        with self._timed("updates"):
+            gated = rollouts.labels * as_tensor(learned)[rollouts.group]
+            updated = update(
+                self.policy,
+                self.optimiser,
+                rollouts._replace(labels=gated),
+                objective=self.objective,
+                config=self.config.update,
+                seed=self.seed,
+                step=step,
+            )
+        first = records[1].metrics if len(records) > 1 else {}
+        checks = step_checks(
+            rollouts,
+            first_length=first.get("median_length"),
+            first_skips=first.get("skip_rate"),
+        )
+        return StepRecord(
+            step=step + 1,
+            metrics={
+                **rollout_metrics(rollouts),
+                "n_groups_learned": float(learned.sum()),
+                **_update_metrics(updated),
+                **{f"check/{check.name}": check.value for check in checks},
+            },
+            alarms=tuple(check.message for check in checks if check.raised),
+            evaluation=self._evaluated(step + 1),
+        )
+
+    def _evaluated(self, step: int) -> Evaluation | None:
+        asked = self.evaluation
+        if asked is None or (step % asked.every and step != self.config.n_steps):
+            return None
+        with self._timed("evaluation"):
+            return evaluate(
+                self.policy,
+                self.evaluation_task,
+                self.evaluation_task.prompts(asked.n_prompts, split=asked.split, seed=asked.seed),
+                n_samples=asked.n_samples,
+                ks=asked.ks,
+                seed=asked.seed,
+            )
+
+    @contextmanager
+    def _timed(self, activity: str) -> Iterator[None]:
+        started = time.process_time()
+        yield
+        self.cpu_seconds[activity] += time.process_time() - started
+
+
+def rollout_metrics(rollouts: Rollouts) -> dict[str, float | None]:
+    """Return what one step's rollouts were like, with counts beside every rate."""
+    labels, mask = rollouts.labels.numpy(), rollouts.mask
+    n_right, n_wrong, n_tokens = int((labels > 0).sum()), int((labels < 0).sum()), int(mask.sum())
+    n_scored, n_cut = n_right + n_wrong, FAULTS.index(Fault.TRUNCATED)
+    states = count_states(tallies(rollouts).states)
+    return {
+        "n_right": float(n_right),
+        "n_wrong": float(n_wrong),
+        "n_abstained": float(len(labels) - n_scored),
+        "success_rate": n_right / n_scored if n_scored else None,
+        "entropy": float((rollouts.entropy * mask).sum()) / n_tokens if n_tokens else None,
+        "mean_length": n_tokens / len(labels),
+        "median_length": median_length(rollouts),
+        "skip_rate": skip_share(rollouts),
+        "n_truncated": float((rollouts.verdicts.faults == n_cut).sum()),
+        "n_distinct_prompts": float(len(set(row_hashes(rollouts.prompts).tolist()))),
+        **{f"groups/{state}": float(count) for state, count in states.items()},
+    }
+
+
+def _update_metrics(updated: Updated) -> dict[str, float | None]:
+    return {
+        "n_updates": float(updated.n_updates),
+        "n_rows_updated": float(updated.n_rows),
+        "loss": updated.loss,
+        "gradient_norm": updated.gradient_norm,
+        **{f"loss/{name}": value for name, value in sorted(updated.loss_metrics.items())},
+    }

@@ -1,0 +1,38 @@
+"""Verifiable tasks small enough to train on in minutes; numpy only."""
+
+from twiceshy.training.tasks.chain import Chain, ChainKind, chain_kinds, chain_values
+from twiceshy.training.tasks.change import Change
+from twiceshy.training.tasks.countdown import Countdown
+from twiceshy.training.tasks.types import (
+    FAULTS,
+    NO_ANSWER,
+    Demonstrations,
+    Fault,
+    Split,
+    Task,
+    Tokens,
+    Verdicts,
+    decode,
+    encode,
+    response_mask,
+)
+
+__all__ = [
+    "FAULTS",
+    "NO_ANSWER",
+    "Chain",
+    "ChainKind",
+    "Change",
+    "Countdown",
+    "Demonstrations",
+    "Fault",
+    "Split",
+    "Task",
+    "Tokens",
+    "Verdicts",
+    "chain_kinds",
+    "chain_values",
+    "decode",
+    "encode",
+    "response_mask",
+]

@@ -1,0 +1,210 @@
+"""From verified rollouts to new weights: minibatches, one denominator each, clipped gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import msgspec
+import torch
+from torch import Tensor
+
+from twiceshy.errors import BadInput
+from twiceshy.objectives.denominator import Denominator, denominator_of
+from twiceshy.objectives.loss_types import Loss
+from twiceshy.objectives.metrics import merged, summarised
+from twiceshy.training.policy import TinyPolicy, as_tensor
+from twiceshy.training.rollouts import Rollouts
+from twiceshy.training.streams import generator
+
+AdvantageFunction = Callable[[Tensor, Tensor], Tensor]
+"""(labels (N,), group (N,)) → advantages (N,)."""
+CreditFunction = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(logp (N, T), entropy (N, T), mask (N, T)) → weights (N, T)."""
+
+
+class LossFunction(Protocol):
+    """Log-probabilities and advantages to a loss."""
+
+    def __call__(
+        self,
+        logp: Tensor,
+        *,
+        old_logp: Tensor,
+        advantages: Tensor,
+        mask: Tensor,
+        denominator: Denominator,
+    ) -> Loss:
+        """Return the loss of some of a minibatch's rows; advantages are (N,) or (N, T)."""
+        ...
+
+
+def per_drawn_token(mask: Tensor) -> Denominator:
+    """Return the number of rollouts times the budget: constant, whatever was drawn or is right.
+
+    Example:
+        >>> per_drawn_token(torch.ones(4, 7, dtype=torch.bool)).value
+        28.0
+    """
+    return denominator_of(mask, kind="constant", constant=float(mask.numel()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepObjective:
+    """What a step maximises, as functions.
+
+    Attributes:
+        name: Part of a run's identity: two objectives of one name are taken for the same.
+        advantages: From the labels of *all* rollouts of the step.
+        loss: From log-probabilities; `old_logp` are those the rollouts were drawn with.
+        denominator: From the mask of a whole minibatch, rows without advantage included.
+        credit: Weights that spread a row's advantage over its tokens; None: all tokens alike.
+        reads_every_row: Whether a row of advantage 0 can have a gradient (a KL term, say). If not,
+            such rows are left out of the computation; nothing else changes.
+    """
+
+    name: str
+    advantages: AdvantageFunction
+    loss: LossFunction
+    denominator: Callable[[Tensor], Denominator] = per_drawn_token
+    credit: CreditFunction | None = None
+    reads_every_row: bool = False
+
+
+class UpdateConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """How a step's rollouts become updates.
+
+    Attributes:
+        n_minibatches: Updates an epoch; 1 with one epoch is strictly on-policy. Groups stay whole.
+        n_epochs: Passes over the step's rollouts.
+        micro_rows: Rows in memory at once; None: a whole minibatch. It changes no result beyond
+            rounding.
+        max_norm: Gradient norm above which gradients are scaled down.
+    """
+
+    n_minibatches: int = 1
+    n_epochs: int = 1
+    micro_rows: int | None = None
+    max_norm: float = 1.0
+
+    def __post_init__(self) -> None:
+        if min(self.n_minibatches, self.n_epochs, self.micro_rows or 1) < 1 or self.max_norm <= 0:
+            raise BadInput("n_minibatches, n_epochs, micro_rows and max_norm above 0")
+
+
+class Updated(NamedTuple):
+    """What the updates of one step did."""
+
+    n_updates: int
+    """Optimiser steps; a minibatch without any advantage makes none."""
+    n_rows: int
+    """Rows that went through the network, epochs counted."""
+    loss: float | None
+    """Mean over the updates; None without one."""
+    gradient_norm: float | None
+    """Mean over the updates, before scaling down; None without one."""
+    loss_metrics: dict[str, float | None]
+    """The loss's own metrics over all updates, by the sign of the advantage."""
+
+
+def update(
+    policy: TinyPolicy,
+    optimiser: torch.optim.Optimizer,
+    rollouts: Rollouts,
+    *,
+    objective: StepObjective,
+    config: UpdateConfig,
+    seed: int,
+    step: int,
+) -> Updated:
+    """Update the policy in place from one step's rollouts.
+
+    Raises:
+        BadInput: When there are fewer groups than minibatches, or a loss is not finite.
+    """
+    advantages = objective.advantages(rollouts.labels, rollouts.group)
+    losses: list[float] = []
+    norms: list[float] = []
+    metrics: list[dict[str, Tensor]] = []
+    n_rows = 0
+    for rows in _minibatches(rollouts, config=config, seed=seed, step=step):
+        live = rows if objective.reads_every_row else rows[advantages[rows] != 0]
+        if len(live) == 0:
+            continue
+        denominator = objective.denominator(rollouts.mask[rows])
+        optimiser.zero_grad()
+        value = 0.0
+        for part in live.split(config.micro_rows or len(live)):
+            loss = _backward(policy, rollouts, part, advantages, objective, denominator)
+            value += float(loss.value.detach())
+            metrics.append({name: sums.detach() for name, sums in loss.metrics.items()})
+        norms.append(_clipped_step(policy, optimiser, max_norm=config.max_norm, value=value))
+        losses.append(value)
+        n_rows += len(live)
+    n = len(losses)
+    return Updated(
+        n,
+        n_rows,
+        sum(losses) / n if n else None,
+        sum(norms) / n if n else None,
+        summarised(merged(metrics)),
+    )
+
+
+def _minibatches(
+    rollouts: Rollouts, *, config: UpdateConfig, seed: int, step: int
+) -> Iterator[Tensor]:
+    """Yield the rows of each minibatch; groups are dealt out whole, anew in each epoch."""
+    n_groups = len(rollouts.prompts)
+    if config.n_minibatches > n_groups:
+        raise BadInput(
+            f"at most {n_groups} minibatches, one a group", got=str(config.n_minibatches)
+        )
+    rows = torch.arange(len(rollouts.labels)).view(n_groups, -1)
+    for epoch in range(config.n_epochs):
+        if config.n_minibatches == 1:
+            yield rows.flatten()
+            continue
+        order = as_tensor(generator(seed, "minibatches", step, epoch).permutation(n_groups))
+        for part in order.tensor_split(config.n_minibatches):
+            yield rows[part].flatten()
+
+
+def _backward(
+    policy: TinyPolicy,
+    rollouts: Rollouts,
+    rows: Tensor,
+    advantages: Tensor,
+    objective: StepObjective,
+    denominator: Denominator,
+) -> Loss:
+    """Add the gradient of some rows of a minibatch; return their loss."""
+    used, prompt_of = rollouts.group[rows].unique(return_inverse=True)
+    logp = policy.logp(
+        as_tensor(rollouts.prompts[used.numpy()]), rollouts.responses[rows], prompt_of=prompt_of
+    )
+    mask, drawn = rollouts.mask[rows], rollouts.logp[rows]
+    weighted = advantages[rows]
+    if objective.credit is not None:
+        weighted = weighted[:, None] * objective.credit(drawn, rollouts.entropy[rows], mask)
+    loss = objective.loss(
+        logp, old_logp=drawn, advantages=weighted, mask=mask, denominator=denominator
+    )
+    loss.value.backward()
+    return loss
+
+
+def _clipped_step(
+    policy: TinyPolicy, optimiser: torch.optim.Optimizer, *, max_norm: float, value: float
+) -> float:
+    norm = float(torch.nn.utils.clip_grad_norm_(policy.parameters(), max_norm))
+    if not (torch.isfinite(torch.tensor([norm, value]))).all():
+        raise BadInput(
+            "a finite loss and gradient",
+            got=f"loss {value:g}, gradient norm {norm:g}",
+            where="update",
+            fix="Lower the learning rate, or use a loss with a bounded ratio.",
+        )
+    optimiser.step()
+    return norm
