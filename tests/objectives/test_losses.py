@@ -257,7 +257,7 @@ def one(loss: RolloutLoss, *, ratio: float, advantage: float) -> Loss:
     ("ratio", "advantage", "value", "slope"),
     [
         (1.0, 2.0, -2.0, -2.0),
-        (1.5, 1.0, -1.2, 0.0),  # a success that rose enough
+        (1.5, 1.0, -1.3, 0.0),  # a success that rose enough
         (0.5, 1.0, -0.5, -0.5),  # a success that fell is never clipped
         (0.5, -1.0, 0.8, 0.0),  # a failure that fell enough
         (1.5, -1.0, 1.5, 1.5),  # a failure that rose
@@ -265,7 +265,9 @@ def one(loss: RolloutLoss, *, ratio: float, advantage: float) -> Loss:
     ],
 )
 def test_ppo_by_hand(ratio: float, advantage: float, value: float, slope: float) -> None:
-    loss = one(partial(losses.ppo_clip, dual_clip=2.0), ratio=ratio, advantage=advantage)
+    loss = one(
+        partial(losses.ppo_clip, clip_high=0.3, dual_clip=2.0), ratio=ratio, advantage=advantage
+    )
     assert loss.value.item() == pytest.approx(value, abs=1e-5)
     assert loss.coefficients.item() == pytest.approx(slope, abs=1e-5)
 
@@ -361,6 +363,32 @@ def test_bad_offline_and_guard_input() -> None:
     with pytest.raises(BadInput, match="loss"):
         head_task("gspo", old_logp=logp, advantages=torch.ones(1), mask=mask,  # pyrefly: ignore
                   denominator=Denominator("tokens", 1))  # fmt: skip
+
+
+def sigmoid(x: float) -> float:
+    return 1 / (1 + math.exp(-x))
+
+
+def test_offline_losses_by_hand() -> None:
+    """A success that rose by 0.6 nats in all, a failure that fell by 0.5, an abstention."""
+    logp = torch.tensor([[-0.7, -0.7], [-1.5, -1.0], [-1.0, -1.0]])
+    batch = {
+        "labels": torch.tensor([1, -1, 0]),
+        "mask": torch.ones(3, 2, dtype=torch.bool),
+        "denominator": Denominator("sequences", 3),
+    }
+    reference = torch.full((3, 2), -1.0)
+    npo = offline.npo(logp, ref_logp=reference, beta=0.5, **batch)  # pyrefly: ignore
+    assert npo.value.item() == pytest.approx(-4 * math.log(sigmoid(0.25)) / 3)
+    assert npo.coefficients[1].tolist() == pytest.approx([2 * sigmoid(-0.25) / 3] * 2)
+    kto = offline.kto(logp, ref_logp=reference, kl=0.2, beta=0.5, **batch)  # pyrefly: ignore
+    right, wrong = sigmoid(0.5 * (0.6 - 0.2)), sigmoid(0.5 * (0.2 + 0.5))
+    assert kto.value.item() == pytest.approx((1 - right + 1 - wrong) / 3)
+    assert kto.coefficients[0, 0].item() == pytest.approx(-0.5 * right * (1 - right) / 3)
+    assert kto.coefficients[1, 0].item() == pytest.approx(0.5 * wrong * (1 - wrong) / 3)
+    away = offline.unlikelihood(logp, lambda_pos=0.5, **batch)  # pyrefly: ignore
+    gone = sum(-math.log(1 + offline.CERTAIN - math.exp(x)) for x in (-1.5, -1.0))
+    assert away.value.item() == pytest.approx((0.5 * 1.4 + gone) / 2 / 3)
 
 
 def test_bounded_losses_let_go_of_what_is_gone() -> None:
