@@ -8,9 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy.stats import t as student
 
 from twiceshy.errors import BadInput
-from twiceshy.evidence.stats.stratified import StratifiedNull, mixed_rows, stratified_test
+from twiceshy.evidence.stats.stratified import (
+    StratifiedNull,
+    clustered_p_values,
+    mixed_rows,
+    stratified_test,
+)
 
 
 def _column(*values: int) -> NDArray[np.bool_]:
@@ -175,3 +181,40 @@ def test_shapes_are_checked() -> None:
 def test_mixed_rows_are_sorted_by_task() -> None:
     rows = mixed_rows(_labels(1, 1, 0, 0, 1), np.array([2, 0, 2, 0, 1]))
     assert rows.tolist() == [1, 3, 0, 2]
+
+
+def test_clustered_p_worked_by_hand() -> None:
+    # Pairs of a failure and a success; the pattern is in the failure 5 times of 6. Each U is +-1/2:
+    # z = 2 / sqrt(6 / 4) = 4 / sqrt(6) with 5 degrees of freedom.
+    failed = np.tile([True, False], 6)
+    present = np.array([True, False] * 5 + [False, True])[:, None]
+    stratum = np.repeat(np.arange(6), 2)
+    found = clustered_p_values(present, failed=failed, stratum=stratum)
+    assert found[0] == pytest.approx(2 * student.sf(4 / np.sqrt(6), 5))
+    # Copies of every row change nothing; the exact test they convince.
+    rows = np.repeat(np.arange(12), 10)
+    again = clustered_p_values(present[rows], failed=failed[rows], stratum=stratum[rows])
+    assert again[0] == pytest.approx(found[0])
+    exact = stratified_test(present[rows], failed=failed[rows], stratum=stratum[rows])
+    assert exact.p_value[0] < 1e-6
+
+
+def test_clustered_p_needs_two_informative_strata() -> None:
+    present = np.array([[True, False], [False, False], [False, True], [False, True]])
+    failed, stratum = np.array([True, False, True, False]), np.array([0, 0, 1, 1])
+    assert np.isnan(clustered_p_values(present, failed=failed, stratum=stratum)).all()
+    nothing = np.zeros(0, dtype=np.int64)
+    empty = clustered_p_values(present[:0], failed=failed[:0], stratum=nothing)
+    assert np.isnan(empty).all()
+    assert empty.shape == (2,)
+
+
+def test_clustered_p_is_valid_for_copies() -> None:
+    rng = np.random.default_rng(8)
+    kind = np.repeat(np.arange(60), 6) * 3 + rng.integers(0, 3, 360)
+    present, failed = rng.random((180, 1000)) < 0.4, rng.random(180) < 0.5
+    stratum = np.repeat(np.arange(60), 6)
+    found = clustered_p_values(present[kind], failed=failed[kind], stratum=stratum)
+    exact = stratified_test(present[kind], failed=failed[kind], stratum=stratum)
+    assert (found <= 0.05).mean() <= 0.08
+    assert (exact.p_value <= 0.05).mean() >= 0.15

@@ -1,6 +1,7 @@
 """The tests behind rules over steps, and the greedy choice of the few rules that cover most.
 
-Both tests are exact and stratified by task (`evidence.stats.stratified`).
+Both tests are exact, stratified by task and policy, and done once more with whole strata as the
+independent units (`evidence.stats.stratified`): attempts that copy each other are one observation.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from twiceshy.attempts.types import Attempt, Outcome
 from twiceshy.evidence.stats.fdr import q_values
-from twiceshy.evidence.stats.stratified import stratified_test
+from twiceshy.evidence.stats.stratified import clustered_p_values, stratified_test
 from twiceshy.memory.contrast.conditions_table import Block, Bools, Ints
 
 Floats: TypeAlias = "NDArray[np.float64]"
@@ -59,6 +60,16 @@ def task_codes(attempts: Sequence[Attempt]) -> Ints:
     return np.array([codes.setdefault(a.task, len(codes)) for a in attempts], dtype=np.int64)
 
 
+def stratum_codes(attempts: Sequence[Attempt]) -> Ints:
+    """Return (task, policy) as numbers in order of first appearance, shape (n_attempts,).
+
+    Only attempts by one policy at one task are compared: otherwise a weak policy's style is found.
+    """
+    codes: dict[tuple[str, str], int] = {}
+    pairs = ((a.task, a.policy) for a in attempts)
+    return np.array([codes.setdefault(pair, len(codes)) for pair in pairs], dtype=np.int64)
+
+
 def ends_on(block: Block, n_attempts: int) -> Bools:
     """Return which attempts end on each pattern: bool, shape (n_attempts, n_patterns)."""
     result = np.zeros((n_attempts, len(block.patterns)), dtype=np.bool_)
@@ -67,28 +78,40 @@ def ends_on(block: Block, n_attempts: int) -> Bools:
 
 
 class PatternTest(NamedTuple):
-    """One row per pattern of a block."""
+    """One row per pattern of a block; 1 where a p-value is undefined or on the other side."""
 
     p_value: Floats
     log_odds_ratio: Floats
     n_informative: Ints
 
 
-def terminal_test(block: Block, *, task: Ints, lost: Bools) -> PatternTest:
+def excess_test(present: Bools, *, failed: Bools, stratum: Ints) -> PatternTest:
+    """Test for an excess inside strata; p is the larger of the exact and the clustered one.
+
+    Args:
+        present: bool, shape (n, n_patterns).
+        failed: bool, shape (n,).
+        stratum: int64, shape (n,).
+    """
+    exact = stratified_test(present, failed=failed, stratum=stratum)
+    clustered = clustered_p_values(present, failed=failed, stratum=stratum)
+    p_value = np.maximum(exact.p_value, clustered)
+    told = (exact.log_odds_ratio > 0) & ~np.isnan(p_value)
+    return PatternTest(np.where(told, p_value, 1.0), exact.log_odds_ratio, exact.n_informative)
+
+
+def terminal_test(block: Block, *, stratum: Ints, lost: Bools) -> PatternTest:
     """Test a block's patterns between steps and between attempts; only an excess of losses counts.
 
     Args:
         block: Steps and patterns.
-        task: int64, shape (n_attempts,).
+        stratum: int64, shape (n_attempts,); see `stratum_codes`.
         lost: bool, shape (n_attempts,).
     """
     fatal = block.is_last & lost[block.attempt]
-    steps = stratified_test(block.hits, failed=fatal, stratum=task[block.attempt])
-    attempts = stratified_test(ends_on(block, len(lost)), failed=lost, stratum=task)
-    towards = (steps.log_odds_ratio > 0) & (attempts.log_odds_ratio > 0)
-    both = np.maximum(steps.p_value, attempts.p_value)
-    p_value = np.where(towards & ~np.isnan(both), both, 1.0)
-    return PatternTest(p_value, attempts.log_odds_ratio, attempts.n_informative)
+    steps = excess_test(block.hits, failed=fatal, stratum=stratum[block.attempt])
+    attempts = excess_test(ends_on(block, len(lost)), failed=lost, stratum=stratum)
+    return attempts._replace(p_value=np.maximum(steps.p_value, attempts.p_value))
 
 
 class Candidate(NamedTuple):

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from twiceshy.evidence.stats.stratified import stratified_test
 from twiceshy.memory.contrast.conditions import Pattern, is_negated
 from twiceshy.memory.contrast.conditions_evidence import (
     Candidate,
-    PatternTest,
     SearchSettings,
+    excess_test,
     greedy,
     pooled_q,
 )
@@ -34,7 +33,7 @@ class Habit:
     n_failed: int
     n_tasks: int
     n_informative_tasks: int
-    """Tasks with both outcomes in which the pattern varies."""
+    """Tasks (by policy, where there are several) with both outcomes in which the pattern varies."""
     log_odds_ratio: float
     """Of winning, between attempts at one task that show the pattern and those that do not."""
     p_value: float
@@ -42,18 +41,19 @@ class Habit:
 
 
 def find_habits(
-    blocks: Sequence[Block], *, task: Ints, won: Bools, settings: SearchSettings
+    blocks: Sequence[Block], *, task: Ints, stratum: Ints, won: Bools, settings: SearchSettings
 ) -> list[Habit]:
     """Return at most one habit per verb, strongest evidence first.
 
     Args:
         blocks: Steps by verb, from `conditions_table.build_blocks`.
         task: int64, shape (n_attempts,).
+        stratum: int64, shape (n_attempts,); see `conditions_evidence.stratum_codes`.
         won: bool, shape (n_attempts,).
         settings: `fdr` and `habit_coverage` are used.
     """
     shows = [_shown_before_last(block, len(task)) for block in blocks]
-    tests = [_test(columns, task=task, won=won) for columns in shows]
+    tests = [excess_test(columns, failed=won, stratum=stratum) for columns in shows]
     best: list[Candidate] = []
     for block, columns, test, q in zip(blocks, shows, tests, pooled_q(tests), strict=True):
         usual = _coverage(columns, task=task, won=won) >= settings.habit_coverage
@@ -99,13 +99,6 @@ def _shown_before_last(block: Block, n_attempts: int) -> Bools:
     if not early.any():
         return np.zeros((n_attempts, len(block.patterns)), dtype=np.bool_)
     return shown(block.at(early), n_attempts)
-
-
-def _test(columns: Bools, *, task: Ints, won: Bools) -> PatternTest:
-    test = stratified_test(columns, failed=won, stratum=task)
-    useful = (test.log_odds_ratio > 0) & ~np.isnan(test.p_value)
-    p_value = np.where(useful, test.p_value, 1.0)
-    return PatternTest(p_value, test.log_odds_ratio, test.n_informative)
 
 
 def _habit(candidate: Candidate, task: Ints) -> Habit:

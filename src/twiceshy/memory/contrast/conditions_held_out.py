@@ -32,9 +32,11 @@ class TerminalMiner:
     chance. A rule's weight is its Mantel-Haenszel log odds ratio of being lost; every other event
     weighs 0.
 
-    z = (A − E) / √V over tasks, with A the lost attempts that end on the pattern, once against
-    attempts at the same task and once against steps with the same verb in the same task; a rule
-    needs both. Source: Mantel & Haenszel (1959), with their continuity correction of 0.5.
+    z = (A − E) / √V over tasks (by policy, where there are several), with A the lost attempts that
+    end on the pattern, once against attempts at the same task and once against steps with the same
+    verb in the same task; a rule needs both. V is the larger of the one for independent draws and
+    the clustered one, Σ (a − e)². Source: Mantel & Haenszel (1959), with their continuity
+    correction of 0.5; Liang & Zeger (1986).
 
     Args:
         attempts: The attempts the table was built from, in any order, with their ids.
@@ -57,6 +59,7 @@ class TerminalMiner:
         self._settings = settings or SearchSettings()
         self._ended = ~endings_of(rows).timed_out
         self._table = table
+        self._stratum = table.task * (int(table.policy.max(initial=0)) + 1) + table.policy
         self._counts = _count(rows, [parse_pattern(name) for name in table.names])
         self._length = np.array([len(parse_pattern(name).literals) for name in table.names])
         self._kept: dict[bytes, _Margins] = {}
@@ -80,8 +83,8 @@ class TerminalMiner:
             if len(self._kept) >= _N_KEPT:
                 del self._kept[next(iter(self._kept))]
             used = rows[self._ended[rows]]
-            used = used[np.argsort(self._table.task[used], kind="stable")]
-            self._kept[key] = _margins(self._counts, used, task=self._table.task[used])
+            used = used[np.argsort(self._stratum[used], kind="stable")]
+            self._kept[key] = _margins(self._counts, used, stratum=self._stratum[used])
         return self._kept[key]
 
     def _cover(self, margins: _Margins, lost: Bools, *, tests: _Tests, allowed: Bools) -> Floats:
@@ -186,10 +189,10 @@ def _hits(facts: Sequence[tuple[str, ...]], patterns: Sequence[Pattern]) -> Sing
 
 
 class _Margins(NamedTuple):
-    """Counts by task of one training set."""
+    """Counts by task (and policy) of one training set."""
 
     rows: Ints
-    """Rows of the table, sorted by task."""
+    """Rows of the table, sorted by task and policy."""
     starts: Ints
     size: Singles
     """Shape (n_tasks, 1): attempts."""
@@ -208,8 +211,8 @@ class _Margins(NamedTuple):
     """Shape (n_events,): steps that match."""
 
 
-def _margins(counts: _Counts, rows: Ints, *, task: Ints) -> _Margins:
-    starts = np.flatnonzero(np.diff(task, prepend=-1))
+def _margins(counts: _Counts, rows: Ints, *, stratum: Ints) -> _Margins:
+    starts = np.flatnonzero(np.diff(stratum, prepend=-1))
 
     def by_task(values: Singles) -> Singles:
         return np.add.reduceat(values[rows], starts, axis=0) if rows.size else values[:0]
@@ -259,13 +262,14 @@ def _test(margins: _Margins, lost: Bools) -> _Tests:
 
 
 def _z(both: Singles, *, first: Singles, second: Singles, size: Singles) -> Floats:
-    """Mantel-Haenszel z per event from counts of shape (n_tasks, n_events)."""
+    """The smaller of the plain and the clustered z per event, from counts by task and event."""
     n = np.maximum(size, 1)
-    expected = (first * second / n).sum(axis=0)
+    excess = both - first * second / n
     spread = first * (n - first) * second * (n - second) / (n**2 * np.maximum(n - 1, 1))
     variance = spread.sum(axis=0)
-    excess = both.sum(axis=0) - expected - 0.5
-    return np.where(variance > 0, excess / np.sqrt(np.maximum(variance, 1e-9)), -np.inf)
+    variance = np.where(variance > 0, np.maximum(variance, (excess**2).sum(axis=0)), 0.0)
+    total = excess.sum(axis=0) - 0.5
+    return np.where(variance > 0, total / np.sqrt(np.maximum(variance, 1e-9)), -np.inf)
 
 
 def _log_odds_ratio(both: Singles, *, ends: Singles, n_lost: Singles, size: Singles) -> Floats:

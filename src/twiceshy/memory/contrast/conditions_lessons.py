@@ -103,19 +103,24 @@ def _attempt_level(found: Found, patterns: Sequence[Pattern]) -> dict[Pattern, M
     for k, pattern in enumerate(patterns):
         block, column = _place(found, pattern)
         present[:, k] = shown(block, len(found.attempts))[:, column]
+    policies = _policies(found)
     table = EventTable(
         present=present,
         failed=~found.endings.won,
         task=task_codes(found.attempts),
-        policy=np.zeros(len(found.attempts), dtype=np.int64),
+        policy=np.array([policies.index(each.policy) for each in found.attempts], dtype=np.int64),
         attempt_ids=tuple(each.id for each in found.attempts),
         names=tuple(map(str, patterns)),
         families=(NAME,) * len(patterns),
         fault=np.zeros(len(patterns), dtype=np.bool_),
         task_names=tuple(dict.fromkeys(each.task for each in found.attempts)),
-        policy_names=("all",),
+        policy_names=policies,
     )
     return dict(zip(patterns, mine(table, min_informative=1).patterns, strict=True))
+
+
+def _policies(found: Found) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(each.policy for each in found.attempts))
 
 
 def _place(found: Found, pattern: Pattern) -> tuple[Block, int]:
@@ -190,6 +195,7 @@ def _avoid_evidence(
         within_task=_with_p(tested.within, p_value=rule.p_value, q_value=rule.q_value),
         signs_differ=tested.signs_differ,
         n_tested=found.n_tested,
+        adjusted_for_policy=len(_policies(found)) > 1,
     )
 
 
@@ -314,6 +320,7 @@ def _strategy(found: Found, habit: Habit, *, tested: MinedPattern, level: Eviden
         within_task=_with_p(tested.within, p_value=habit.p_value, q_value=habit.q_value),
         signs_differ=tested.signs_differ,
         n_tested=found.n_tested,
+        adjusted_for_policy=len(_policies(found)) > 1,
     )
     return Lesson(
         id=_lesson_id("strategy", str(habit.pattern)),

@@ -15,9 +15,11 @@ Three ideas:
 3. *Endings are kept apart.* An attempt that ran out of steps has no fatal step; what it did most it
    did because it was long. Time-outs are counted and never mined.
 
-Both tests are exact and stratified by task (`evidence.stats.stratified`); Benjamini-Hochberg runs
-over all patterns. Steps of one attempt are treated as exchangeable by the first test although at
-most one of them can be fatal, which makes it a little conservative.
+Both tests are exact, stratified by task and policy, and repeated with whole strata as the units,
+the larger p counting (`conditions_evidence`); Benjamini-Hochberg runs over all patterns. Where a
+policy made one attempt a task nothing can be found. Steps of one attempt are treated as
+exchangeable by the first test although at most one of them can be fatal, which makes it a little
+conservative.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ from twiceshy.memory.contrast.conditions_evidence import (
     ends_on,
     greedy,
     pooled_q,
+    stratum_codes,
     task_codes,
     terminal_test,
 )
@@ -68,8 +71,8 @@ class AvoidRule:
     n_tasks: int
     """Tasks with a matching step."""
     n_informative_tasks: int
-    """Tasks with an attempt that was lost and one that was not, of which some end on the pattern
-    and some do not."""
+    """Tasks (by policy, where there are several) with an attempt that was lost and one that was
+    not, of which some end on the pattern and some do not."""
     log_odds_ratio: float
     """Of being lost, between attempts at one task that end on the pattern and those that do not."""
     p_value: float
@@ -111,7 +114,8 @@ def search(attempts: Sequence[Attempt], settings: SearchSettings | None = None) 
         scored, min_attempts=chosen.min_attempts, max_literals=chosen.max_literals
     )
     task, endings = task_codes(scored), endings_of(scored)
-    tests = [terminal_test(block, task=task, lost=endings.lost) for block in blocks]
+    stratum = stratum_codes(scored)
+    tests = [terminal_test(block, stratum=stratum, lost=endings.lost) for block in blocks]
     significant = _significant(blocks, tests, task=task, endings=endings, fdr=chosen.fdr)
     risky = [each for each in significant if _hazard(each) >= chosen.min_hazard]
     picked = greedy(risky, lambda each, n_new: _gain(each, n_new, win_cost=chosen.win_cost))
@@ -120,7 +124,9 @@ def search(attempts: Sequence[Attempt], settings: SearchSettings | None = None) 
         blocks=tuple(blocks),
         endings=endings,
         avoid=tuple(_avoid_rule(each, task=task, endings=endings) for each in picked),
-        habits=tuple(find_habits(blocks, task=task, won=endings.won, settings=chosen)),
+        habits=tuple(
+            find_habits(blocks, task=task, stratum=stratum, won=endings.won, settings=chosen)
+        ),
         n_tested=sum(len(block.patterns) for block in blocks),
         n_significant=len(significant),
         n_mixed_tasks=len(set(task[endings.won].tolist()) & set(task[~endings.won].tolist())),
