@@ -122,6 +122,24 @@ def test_metrics_by_hand() -> None:
     assert got["abstained/n_tokens"] == 2
 
 
+def test_the_loss_logs_what_it_clipped_by_sign() -> None:
+    old, ratio = torch.full((2, 4), -2.0), torch.tensor([[0.5, 1.0, 1.5, 4.0]] * 2)
+    loss = ppo_clip(
+        old + ratio.log(),
+        old_logp=old,
+        advantages=torch.tensor([1.0, -1.0]),
+        mask=torch.ones(2, 4, dtype=torch.bool),
+        denominator=Denominator("tokens", 8),
+    )
+    got = summarised(loss.metrics)
+    for sign, low, high in (("positive", 0.0, 0.5), ("negative", 0.25, 0.25)):
+        assert got[f"advantage_{sign}/clipped_low"] == low
+        assert got[f"advantage_{sign}/clipped_high"] == high
+        assert got[f"advantage_{sign}/ratio_max"] == pytest.approx(4.0)
+    assert got["advantage_positive/loss"] == pytest.approx(-(0.5 + 1 + 1.2 + 1.2) / 8)
+    assert got["advantage_negative/gradient"] == pytest.approx((1 + 1.5) / 8)
+
+
 def test_a_mean_over_nothing_is_undefined() -> None:
     one, mask = torch.tensor([[-1.0]]), torch.tensor([[True]])
     got = summarised(sign_sums(one, old_logp=one, labels=torch.tensor([1]), mask=mask))
@@ -142,6 +160,9 @@ def test_abort_rules() -> None:
     assert [severity(abort.length_alarm(m, at_start=100)) for m in (49, 50, 200, 201)] == [
         "alarm", None, None, "alarm",
     ]  # fmt: skip
+    short = abort.length_alarm(10, at_start=100)
+    assert short is not None
+    assert short.threshold == 0.5
     assert severity(abort.likelihood_alarm(-0.01)) is None
     assert severity(abort.likelihood_alarm(None)) is None
     history = [0.3, 0.6, 0.5, 0.5, 0.5]

@@ -378,15 +378,15 @@ def test_offline_losses_by_hand() -> None:
         "denominator": Denominator("sequences", 3),
     }
     reference = torch.full((3, 2), -1.0)
-    npo = offline.npo(logp, ref_logp=reference, beta=0.5, **batch)  # pyrefly: ignore
+    npo = offline.npo(logp, ref_logp=reference, beta=0.5, **batch)
     assert npo.value.item() == pytest.approx(-4 * math.log(sigmoid(0.25)) / 3)
     assert npo.coefficients[1].tolist() == pytest.approx([2 * sigmoid(-0.25) / 3] * 2)
-    kto = offline.kto(logp, ref_logp=reference, kl=0.2, beta=0.5, **batch)  # pyrefly: ignore
+    kto = offline.kto(logp, ref_logp=reference, kl=0.2, beta=0.5, **batch)
     right, wrong = sigmoid(0.5 * (0.6 - 0.2)), sigmoid(0.5 * (0.2 + 0.5))
     assert kto.value.item() == pytest.approx((1 - right + 1 - wrong) / 3)
     assert kto.coefficients[0, 0].item() == pytest.approx(-0.5 * right * (1 - right) / 3)
     assert kto.coefficients[1, 0].item() == pytest.approx(0.5 * wrong * (1 - wrong) / 3)
-    away = offline.unlikelihood(logp, lambda_pos=0.5, **batch)  # pyrefly: ignore
+    away = offline.unlikelihood(logp, lambda_pos=0.5, **batch)
     gone = sum(-math.log(1 + offline.CERTAIN - math.exp(x)) for x in (-1.5, -1.0))
     assert away.value.item() == pytest.approx((0.5 * 1.4 + gone) / 2 / 3)
 

@@ -134,7 +134,8 @@ def _columns(
 def _summary(name: str, sums: Mapping[str, Tensor]) -> tuple[str, float | None]:
     group, _, column = name.partition("/")
     if not column.endswith("_sum") or column in ("loss_sum", "gradient_sum"):
-        return name, float(sums[name])
+        total = column in ("loss_sum", "gradient_sum")
+        return name.removesuffix("_sum") if total else name, float(sums[name])
     per_row = column.endswith("_rows_sum")
     n = float(sums[f"{group}/{'n_rows' if per_row else 'n_tokens'}"])
     short = column.removesuffix("_rows_sum" if per_row else "_sum")
