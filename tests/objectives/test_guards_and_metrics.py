@@ -111,7 +111,7 @@ def test_metrics_by_hand() -> None:
         )
     )
     assert got["right/logp_change"] == pytest.approx(-0.5)
-    assert got["right/kl"] == pytest.approx(math.exp(0.5) - 1 - 0.5)
+    assert got["right/kl"] == pytest.approx(math.exp(-0.5) - 1 + 0.5)
     assert got["right/length"] == 1
     assert got["right/entropy"] == 2
     assert got["wrong/n_rows"] == 3

@@ -20,6 +20,8 @@ from twiceshy.objectives.labels import verified_labels
 RARE_LOGP = -9.21
 """Log-probability below which a token counts as rare, in nats: probability 1e-4."""
 
+_TOTALS = ("loss_sum", "gradient_sum")
+
 
 def sign_sums(
     logp: Tensor,
@@ -34,7 +36,8 @@ def sign_sums(
 ) -> dict[str, Tensor]:
     """Return what happened to right, wrong, all-wrong-group and abstaining attempts, apart.
 
-    "right/logp_change_sum" is the alarm of lazy likelihood displacement: successes that get less
+    "…/kl_sum" estimates KL(then ‖ now) from the tokens drawn then: ratio − 1 − log ratio (Schulman's
+    k3). "right/logp_change_sum" is the alarm of lazy likelihood displacement: successes that get less
     likely while failures are punished (Deng et al., 2505.18830). It is logged for all right
     attempts, also where their advantage is 0, as under NSR.
 
@@ -121,7 +124,7 @@ def _columns(
         "old_logp_sum": then,
         "logp_change_sum": change,
         "ratio_sum": change.clamp(max=20.0).exp(),
-        "kl_sum": (-change).clamp(max=20.0).exp() - 1 + change,
+        "kl_sum": change.clamp(max=20.0).exp() - 1 - change,
         "rare_sum": (now < RARE_LOGP) * 1.0,
     }
     if coefficients is not None:
@@ -133,9 +136,8 @@ def _columns(
 
 def _summary(name: str, sums: Mapping[str, Tensor]) -> tuple[str, float | None]:
     group, _, column = name.partition("/")
-    if not column.endswith("_sum") or column in ("loss_sum", "gradient_sum"):
-        total = column in ("loss_sum", "gradient_sum")
-        return name.removesuffix("_sum") if total else name, float(sums[name])
+    if not column.endswith("_sum") or column in _TOTALS:
+        return name.removesuffix("_sum"), float(sums[name])
     per_row = column.endswith("_rows_sum")
     n = float(sums[f"{group}/{'n_rows' if per_row else 'n_tokens'}"])
     short = column.removesuffix("_rows_sum" if per_row else "_sum")
