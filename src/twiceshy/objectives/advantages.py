@@ -34,7 +34,7 @@ def signed_reinforce(
 
     reward = lambda_pos if right, −lambda_neg if wrong;  advantage = reward − baseline
 
-    Source: Zhu et al. (2506.01347), section 2: L = λ·L_PSR + L_NSR. Differs: the positive and the
+    Source: Zhu et al. (2506.01347): L = λ·L_PSR + L_NSR. Differs: the positive and the
     negative weight are both free, and a baseline may be subtracted: the mean reward of the group,
     of the group's other attempts, or of the batch. With "none" a group counts for nothing, and an
     all-wrong group keeps its gradient.

@@ -20,7 +20,7 @@ def grpo(labels: Tensor, group: Tensor) -> Tensor:
 
     advantage = (reward − mean) / std
 
-    Source: Shao et al. (2402.03300), section 4.1. Differs: no ε beside std, as groups without
+    Source: Shao et al. (2402.03300), outcome supervision. Differs: no ε beside std, as groups without
     spread are found by counting; abstentions leave the statistics.
 
     Args:
@@ -62,7 +62,7 @@ def rloo(labels: Tensor, group: Tensor) -> Tensor:
 
     advantage = reward − (sum − reward) / (n − 1)
 
-    Source: Ahmadian et al. (2402.14740), equation 8. A single scored attempt gets 0.
+    Source: Ahmadian et al. (2402.14740). A single scored attempt gets 0.
 
     Example:
         >>> rloo(torch.tensor([1, -1, 1]), torch.tensor([0] * 3)).tolist()

@@ -163,7 +163,7 @@ def gspo(
 
     ratio = exp(mean over tokens of (logp − old_logp)); a sequence is clipped as a whole
 
-    Source: GSPO (2507.18071), equations 5 and 7, with its bounds. Differs: the denominator is free
+    Source: GSPO (2507.18071), with its bounds. Differs: the denominator is free
     (the paper's is "sequences"); a dual clip may be added.
 
     Args and errors as in `ppo_clip`, but advantages are (N,): token credit has no meaning here.

@@ -36,10 +36,10 @@ def sign_sums(
 ) -> dict[str, Tensor]:
     """Return what happened to right, wrong, all-wrong-group and abstaining attempts, apart.
 
-    "…/kl_sum" estimates KL(then ‖ now) from the tokens drawn then: ratio − 1 − log ratio (Schulman's
-    k3). "right/logp_change_sum" is the alarm of lazy likelihood displacement: successes that get less
-    likely while failures are punished (Deng et al., 2505.18830). It is logged for all right
-    attempts, also where their advantage is 0, as under NSR.
+    "…/kl_sum" estimates KL(then ‖ now) from the tokens drawn then, as ratio − 1 − log ratio
+    (Schulman's k3). "right/logp_change_sum" is the alarm of lazy likelihood displacement:
+    successes that get less likely while failures are punished (Deng et al., 2505.18830). It is
+    logged for all right attempts, also where their advantage is 0, as under NSR.
 
     Args:
         logp: Log-probs now, (N, T), nats.

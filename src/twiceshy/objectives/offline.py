@@ -34,7 +34,7 @@ def unlikelihood(
 
     wrong: −lambda_neg · log(1 + CERTAIN − exp(logp));  right: −lambda_pos · logp
 
-    Source: Welleck et al. (1908.04319), equation 4. Differs: candidates are the tokens of failed
+    Source: Welleck et al. (1908.04319), token level. Differs: candidates are the tokens of failed
     attempts, not repeated ones. A rare token gets next to no push: its slope is its probability.
 
     Args:
@@ -81,7 +81,7 @@ def npo(
 
     loss of a failed sequence = −(2 / beta) · log σ(−beta · Σ (logp − ref_logp))
 
-    Source: NPO (2404.05868), equation 3. Its gradient weight fades as the policy leaves the
+    Source: NPO (2404.05868). Its gradient weight fades as the policy leaves the
     failure. Successes and abstentions get none.
 
     Args:
@@ -120,7 +120,7 @@ def kto(
     right: lambda_pos · (1 − σ(beta · (drift − kl)));
     wrong: lambda_neg · (1 − σ(beta · (kl − drift)));  drift = Σ (logp − ref_logp)
 
-    Source: KTO (2402.01306), equation 8. Differs: the reference point `kl` is an argument, so that
+    Source: KTO (2402.01306). Differs: the reference point `kl` is an argument, so that
     one number serves all micro-batches.
 
     Args:

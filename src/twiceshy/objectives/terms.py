@@ -54,7 +54,7 @@ def ppo_clip_terms(
     """Return loss = −min(ratio · A, clip(ratio) · A), bounded for A < 0.
 
     Source: Schulman et al. (1707.06347), equation 7; separate bounds: DAPO (2503.14476); the bound
-    `dual_clip` on the ratio where A < 0: Ye et al. (1912.09729), equation 5. Differs: written with
+    `dual_clip` on the ratio where A < 0: Ye et al. (1912.09729), dual clip. Differs: written with
     the ratio that counts: min(ratio, 1 + clip_high) for A ≥ 0, and for A < 0 the ratio between
     1 − clip_low and dual_clip.
     """
