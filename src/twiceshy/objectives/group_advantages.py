@@ -20,8 +20,8 @@ def grpo(labels: Tensor, group: Tensor) -> Tensor:
 
     advantage = (reward − mean) / std
 
-    Source: Shao et al. (2402.03300), outcome supervision. Differs: no ε beside std, as groups without
-    spread are found by counting; abstentions leave the statistics.
+    Source: Shao et al. (2402.03300), outcome supervision. Differs: no ε beside std, as groups
+    without spread are found by counting; abstentions leave the statistics.
 
     Args:
         labels: +1, −1 or 0 (abstain), shape (N,).
