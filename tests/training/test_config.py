@@ -60,6 +60,11 @@ def test_a_full_config() -> None:
     ) == ("constant", 4)
 
 
+def test_training_on_one_mix_and_measuring_on_another() -> None:
+    config = parse_config(FULL, overrides=["evaluation_task = { name = 'chain' }"])
+    assert config.evaluation_task == Chain(medium=1.0)
+
+
 def test_it_is_frozen_and_dumps_to_what_it_came_from() -> None:
     config = parse_config(FULL)
     with pytest.raises(AttributeError):
@@ -98,6 +103,7 @@ def test_overrides_win() -> None:
         ("[rl]\nlearning_rate = -1.0", "learning rate"),
         ("[evaluation]\nks = [512]", "n_samples = 256"),
         ("[model]\nwidth = 10\nn_heads = 3", "heads divide"),
+        ('[evaluation_task]\nname = "change"', "same kind"),
         ("[rl", "TOML"),
     ],
 )

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from twiceshy.training.tasks import Chain as Chain
     from twiceshy.training.tasks import Change as Change
     from twiceshy.training.tasks import Countdown as Countdown
+    from twiceshy.training.tasks import ReasoningGym as ReasoningGym
     from twiceshy.training.tasks import Task as Task
     from twiceshy.training.update import StepObjective as StepObjective
     from twiceshy.training.update import UpdateConfig as UpdateConfig
@@ -72,6 +73,7 @@ _HOME = {
     "Chain": "tasks",
     "Change": "tasks",
     "Countdown": "tasks",
+    "ReasoningGym": "tasks",
     "Task": "tasks",
     "StepObjective": "update",
     "UpdateConfig": "update",

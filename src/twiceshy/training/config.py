@@ -31,10 +31,10 @@ from twiceshy.training.evaluate import EvaluationConfig
 from twiceshy.training.loop import RlConfig
 from twiceshy.training.policy import PolicyConfig
 from twiceshy.training.sft import SftConfig, sft_recipe
-from twiceshy.training.tasks import Chain, Change, Countdown
+from twiceshy.training.tasks import Chain, Change, Countdown, ReasoningGym
 from twiceshy.training.update import StepObjective, per_drawn_token
 
-AnyTask = Countdown | Change | Chain
+AnyTask = Countdown | Change | Chain | ReasoningGym
 Option = int | float | str
 
 
@@ -70,6 +70,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
         rl: The loop.
         objective: What is maximised.
         evaluation: How it is measured.
+        evaluation_task: Task it is measured on; None: `task`. It has to share its symbols.
         seed: Seed of everything random.
     """
 
@@ -79,10 +80,16 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
     rl: RlConfig = RlConfig()
     objective: ObjectiveConfig = ObjectiveConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    evaluation_task: AnyTask | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
         step_objective(self.objective, group_size=self.rl.group_size)
+        other = self.evaluation_task
+        if other is not None and other.symbols != self.task.symbols:
+            raise BadInput(
+                "an evaluation task of the same kind as the task", where="evaluation_task"
+            )
 
     @property
     def base_recipe(self) -> SftConfig:

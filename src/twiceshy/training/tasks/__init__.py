@@ -3,6 +3,7 @@
 from twiceshy.training.tasks.chain import Chain, ChainKind, chain_kinds, chain_values
 from twiceshy.training.tasks.change import Change
 from twiceshy.training.tasks.countdown import Countdown
+from twiceshy.training.tasks.reasoning_gym import ReasoningGym
 from twiceshy.training.tasks.types import (
     FAULTS,
     NO_ANSWER,
@@ -26,6 +27,7 @@ __all__ = [
     "Countdown",
     "Demonstrations",
     "Fault",
+    "ReasoningGym",
     "Split",
     "Task",
     "Tokens",
