@@ -77,7 +77,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     within_task: Effect | None = None
     """Between attempts at the same task (and adjusted for policy when there are several)."""
     held_out: Effect | None = None
-    """Within-task effect on tasks the lesson was not mined from."""
+    """Within-task effect on the tasks that were left out whenever the pattern was selected from the
+    others. Where nothing is kept apart and it is selected every time, those are all the tasks."""
     signs_differ: bool = False
     """Whether pooled and within-task effects point in opposite directions."""
     n_tested: int = 0
@@ -86,6 +87,16 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Share of train splits in which the lesson was selected again."""
     adjusted_for_policy: bool = False
     extra: dict[str, Any] = {}
+
+    @property
+    def repeats_mined(self) -> bool:
+        """Whether the held-out effect is the mined one again: selected whatever was left out."""
+        mined, held_out = self.within_task, self.held_out
+        if mined is None or held_out is None or self.selection_frequency != 1.0:
+            return False
+        if mined.estimate is None or held_out.estimate is None:
+            return False
+        return abs(mined.estimate - held_out.estimate) < 1e-9
 
 
 class ContrastPair(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

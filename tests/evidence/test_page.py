@@ -8,6 +8,7 @@ from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -441,3 +442,28 @@ def test_write_is_whole_or_not_at_all(tmp_path: Path) -> None:
         write_page(Page(title="x", summary=()), tmp_path / "missing" / "report.html")
     with pytest.raises(BadInput, match="a file that can be written"):
         write_page(Page(title="x", summary=()), tmp_path)
+
+
+def test_a_held_out_effect_that_repeats_the_mined_one_says_so() -> None:
+    mined = Effect(estimate=0.3, low=0.2, high=0.4, n_attempts=90, n_tasks=30)
+    always = Evidence(within_task=mined, held_out=mined, selection_frequency=1.0)
+    often = msgspec.structs.replace(always, selection_frequency=0.9)
+    other = msgspec.structs.replace(always, held_out=Effect(estimate=0.2, n_attempts=9, n_tasks=3))
+    assert [each.repeats_mined for each in (always, often, other, Evidence())] == [
+        True,
+        False,
+        False,
+        False,
+    ]
+    pages = [
+        render_page(
+            Page(
+                title="t",
+                summary=("s",),
+                lessons=(Lesson(id="x", kind="avoid", text="t", evidence=evidence),),
+            )
+        )
+        for evidence in (always, often)
+    ]
+    assert ["the mined effect again" in page for page in pages] == [True, False]
+    assert ["on tasks it was not mined from" in page for page in pages] == [False, True]

@@ -173,9 +173,12 @@ def evidence_line(lesson: Lesson) -> str:
         f"{counted(evidence.n_for, 'attempt')} for, {evidence.n_against} against",
         counted(evidence.n_informative_tasks, "informative task"),
     ]
-    for name, effect in (("within task", evidence.within_task), ("held out", evidence.held_out)):
+    held_out = None if evidence.repeats_mined else evidence.held_out
+    for name, effect in (("within task", evidence.within_task), ("held out", held_out)):
         if effect is not None and effect.estimate is not None:
             parts.append(f"{name} {_effect(effect)}")
+    if evidence.repeats_mined:
+        parts.append("selected whichever tasks are left out")
     if evidence.signs_differ:
         parts.append("pooled effect points the other way")
     return "; ".join(parts)

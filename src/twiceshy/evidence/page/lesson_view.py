@@ -18,7 +18,7 @@ from twiceshy.evidence.page.words import (
     shorten,
     signed,
 )
-from twiceshy.lessons import ContrastPair, Effect, EvidenceLevel, Lesson
+from twiceshy.lessons import ContrastPair, Effect, Evidence, EvidenceLevel, Lesson
 
 MAX_IN_FULL = 40
 _MAX_PAIRS = 3
@@ -147,7 +147,7 @@ def _rest_table(ids: Ids, lessons: Sequence[Lesson]) -> TableView:
 def _lesson(ids: Ids, lesson: Lesson, *, rank: int) -> LessonView:
     evidence = lesson.evidence
     effects = (
-        ("Held out", "on tasks it was not mined from", evidence.held_out),
+        ("Held out", _held_out_note(evidence), evidence.held_out),
         ("Within task", "as mined: expect it to shrink", evidence.within_task),
         ("Pooled", "task difficulty not removed", evidence.pooled),
     )
@@ -172,6 +172,12 @@ def _lesson(ids: Ids, lesson: Lesson, *, rank: int) -> LessonView:
         n_more_pairs=max(0, len(lesson.contrast) - _MAX_PAIRS),
         origin=tuple(_origin(lesson)),
     )
+
+
+def _held_out_note(evidence: Evidence) -> str:
+    if evidence.repeats_mined:
+        return "selected whichever tasks were left out, so over all tasks: the mined effect again"
+    return "on tasks it was not mined from"
 
 
 def _opposed(pooled: Effect | None, within: Effect | None) -> bool:

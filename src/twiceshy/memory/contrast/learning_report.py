@@ -312,6 +312,7 @@ def _arm(arm: Arm) -> dict[str, Any]:
         "within_auc_adjusted": _area(arm.held_out.adjusted),
         "overall_auc": _area(arm.held_out.overall),
         "null": _null(arm.null),
+        "null_adjusted": _null(arm.null_adjusted),
         "placebo_auc": None if arm.placebo is None else arm.placebo._asdict(),
         "n_selected": None if arm.held_out.within.value is None else arm.n_selected,
         "share_empty": None if arm.held_out.within.value is None else arm.share_empty,

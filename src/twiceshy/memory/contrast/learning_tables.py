@@ -35,7 +35,10 @@ def lesson_table(lessons: Sequence[Lesson]) -> Table:
             "selected",
         ),
         rows=tuple(_lesson_row(each) for each in mined[:_SHOWN]),
-        note=f"{hidden}Effects are differences in P(failure). Prediction is not benefit: only a"
+        note=f"{hidden}Effects are differences in P(failure). Held out: over the tasks left out"
+        " whenever the pattern was selected from the others; one that is always selected is thus"
+        " measured on every task, and equals the mined effect unless the log keeps test tasks"
+        " apart. q is adjusted for the search, intervals are not. Prediction is not benefit: only a"
         " randomised trial says whether telling the agent helps.",
     )
 
@@ -173,8 +176,11 @@ def arm_table(held_out: HeldOut) -> Table:
         ),
         rows=tuple(rows),
         note="Read the within-task AUC: overall, knowing which tasks are hard is enough. Null:"
-        " everything re-run on labels shuffled within tasks. Placebo: mined on shuffled labels,"
-        " tested on true ones. Scores below the arms need no labels.",
+        " everything re-run on labels shuffled within tasks, ranked by the AUC adjusted for policy"
+        " where there are several. Placebo: mined on shuffled labels, tested on true ones."
+        " Intervals take what was mined as given; the rank among shuffled runs does not. p is for"
+        " each arm by itself, and the verdict is about the first. Scores below the arms need no"
+        " labels.",
     )
 
 
@@ -187,10 +193,13 @@ def _point(area: Auc | None) -> tuple[float | None]:
 
 
 def _null_cells(arm: Arm) -> tuple[float | None, float | None, float | None]:
+    several = arm.held_out.adjusted is not None
+    null = arm.null_adjusted if several else arm.null
+    placebo = arm.placebo_adjusted if several else arm.placebo
     return (
-        None if arm.null is None else arm.null.p_value,
-        None if arm.null is None else arm.null.mean,
-        None if arm.placebo is None else arm.placebo.mean,
+        None if null is None else null.p_value,
+        None if null is None else null.mean,
+        None if placebo is None else placebo.mean,
     )
 
 
@@ -223,6 +232,8 @@ def transfer_table(arm: Arm) -> Table:
             for each in found[:_SHOWN]
             if each.is_usual
         ),
-        note="Patterns selected in fewer than half of the training sets are left out: they are"
-        " selected just when the tasks left out speak against them.",
+        note="Measured over the tasks left out whenever the pattern was selected; one that is"
+        " selected every time is measured on all of them. Patterns selected in fewer than half of"
+        " the training sets are left out: they are selected just when the tasks left out speak"
+        " against them.",
     )
