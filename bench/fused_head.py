@@ -7,7 +7,7 @@ Peak memory is taken in a process per variant, above what the inputs already hol
 gradients themselves. TRL's chunked kernel is measured where `trl` can be imported. Prints one JSON
 object last.
 
-    python bench/fused_head.py            # 5 rounds, 1 and 2 threads
+    python bench/fused_head.py            # 3 rounds, 1 and 2 threads
     python bench/fused_head.py --quick    # 1 round at a quarter of the rows
 """
 
@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 
 SEED = 7
 M, D, V = 2048, 576, 49152
-ROUNDS = 5
+ROUNDS = 3
 THREADS = (1, 2)
 FLOOR_TILE = 256
 MEMORY_OF = ("fused", "naive", "trl")

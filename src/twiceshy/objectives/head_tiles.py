@@ -15,8 +15,9 @@ from torch import Tensor
 
 from twiceshy.objectives.head_checks import Head, check_finite, checked_coefficients
 
-BLOCK_BYTES = 2**20
-"""Rows of a tile are exponentiated this much at a time, so that they stay in cache."""
+BLOCK_BYTES = 16 * 2**20
+"""Rows of a tile are exponentiated this much at a time: it bounds the copy that entropy needs, and
+each block is a point where threads wait for each other."""
 
 
 class HeadRows(NamedTuple):
