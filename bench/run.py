@@ -26,9 +26,9 @@ def run(name: str) -> dict[str, object]:
 
 
 def main() -> None:
-    results: dict[str, object] = {
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    }
+    version = platform.python_version()
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {version}"
+    results: dict[str, object] = {"machine": machine}
     for name in NAMES:
         results[name] = run(name)
         print(f"{name}:")

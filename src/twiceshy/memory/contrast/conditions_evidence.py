@@ -85,32 +85,41 @@ class PatternTest(NamedTuple):
     n_informative: Ints
 
 
-def excess_test(present: Bools, *, failed: Bools, stratum: Ints) -> PatternTest:
+def excess_test(
+    present: Bools, *, failed: Bools, stratum: Ints, clustered: bool = True
+) -> PatternTest:
     """Test for an excess inside strata; p is the larger of the exact and the clustered one.
 
     Args:
         present: bool, shape (n, n_patterns).
         failed: bool, shape (n,).
         stratum: int64, shape (n,).
+        clustered: False leaves the exact one alone.
     """
     exact = stratified_test(present, failed=failed, stratum=stratum)
-    clustered = clustered_p_values(present, failed=failed, stratum=stratum)
-    p_value = np.maximum(exact.p_value, clustered)
+    p_value = exact.p_value
+    if clustered:
+        by_whole = clustered_p_values(present, failed=failed, stratum=stratum)
+        p_value = np.maximum(p_value, by_whole)
     told = (exact.log_odds_ratio > 0) & ~np.isnan(p_value)
     return PatternTest(np.where(told, p_value, 1.0), exact.log_odds_ratio, exact.n_informative)
 
 
-def terminal_test(block: Block, *, stratum: Ints, lost: Bools) -> PatternTest:
+def terminal_test(
+    block: Block, *, stratum: Ints, lost: Bools, clustered: bool = True
+) -> PatternTest:
     """Test a block's patterns between steps and between attempts; only an excess of losses counts.
 
     Args:
         block: Steps and patterns.
         stratum: int64, shape (n_attempts,); see `stratum_codes`.
         lost: bool, shape (n_attempts,).
+        clustered: As for `excess_test`.
     """
-    fatal = block.is_last & lost[block.attempt]
-    steps = excess_test(block.hits, failed=fatal, stratum=stratum[block.attempt])
-    attempts = excess_test(ends_on(block, len(lost)), failed=lost, stratum=stratum)
+    fatal, at = block.is_last & lost[block.attempt], stratum[block.attempt]
+    steps = excess_test(block.hits, failed=fatal, stratum=at, clustered=clustered)
+    ends = ends_on(block, len(lost))
+    attempts = excess_test(ends, failed=lost, stratum=stratum, clustered=clustered)
     return attempts._replace(p_value=np.maximum(steps.p_value, attempts.p_value))
 
 

@@ -41,7 +41,13 @@ class Habit:
 
 
 def find_habits(
-    blocks: Sequence[Block], *, task: Ints, stratum: Ints, won: Bools, settings: SearchSettings
+    blocks: Sequence[Block],
+    *,
+    task: Ints,
+    stratum: Ints,
+    won: Bools,
+    settings: SearchSettings,
+    clustered: bool = True,
 ) -> list[Habit]:
     """Return at most one habit per verb, strongest evidence first.
 
@@ -51,9 +57,12 @@ def find_habits(
         stratum: int64, shape (n_attempts,); see `conditions_evidence.stratum_codes`.
         won: bool, shape (n_attempts,).
         settings: `fdr` and `habit_coverage` are used.
+        clustered: As for `conditions_evidence.excess_test`.
     """
     shows = [_shown_before_last(block, len(task)) for block in blocks]
-    tests = [excess_test(columns, failed=won, stratum=stratum) for columns in shows]
+    tests = [
+        excess_test(columns, failed=won, stratum=stratum, clustered=clustered) for columns in shows
+    ]
     best: list[Candidate] = []
     for block, columns, test, q in zip(blocks, shows, tests, pooled_q(tests), strict=True):
         usual = _coverage(columns, task=task, won=won) >= settings.habit_coverage

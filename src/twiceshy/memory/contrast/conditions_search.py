@@ -16,10 +16,11 @@ Three ideas:
    did because it was long. Time-outs are counted and never mined.
 
 Both tests are exact, stratified by task and policy, and repeated with whole strata as the units,
-the larger p counting (`conditions_evidence`); Benjamini-Hochberg runs over all patterns. Where a
-policy made one attempt a task nothing can be found. Steps of one attempt are treated as
-exchangeable by the first test although at most one of them can be fatal, which makes it a little
-conservative.
+the larger p counting (`conditions_evidence`); Benjamini-Hochberg runs over all patterns. With too few
+mixed tasks to suggest anything the exact tests stand alone: what they let through is described, and
+copied attempts may be all there is to it. Where a policy made one attempt a task nothing can be found.
+Steps of one attempt are treated as exchangeable by the first test although at most one of them can be
+fatal, which makes it a little conservative.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ from twiceshy.memory.contrast.conditions_evidence import (
 )
 from twiceshy.memory.contrast.conditions_habits import Habit, find_habits
 from twiceshy.memory.contrast.conditions_table import Block, Bools, Ints, build_blocks, shown
+from twiceshy.memory.contrast.mining import gate_for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +117,12 @@ def search(attempts: Sequence[Attempt], settings: SearchSettings | None = None) 
     )
     task, endings = task_codes(scored), endings_of(scored)
     stratum = stratum_codes(scored)
-    tests = [terminal_test(block, stratum=stratum, lost=endings.lost) for block in blocks]
+    mixed = len(set(task[endings.won].tolist()) & set(task[~endings.won].tolist()))
+    clustered = gate_for(mixed) != "describe"
+    tests = [
+        terminal_test(block, stratum=stratum, lost=endings.lost, clustered=clustered)
+        for block in blocks
+    ]
     significant = _significant(blocks, tests, task=task, endings=endings, fdr=chosen.fdr)
     risky = [each for each in significant if _hazard(each) >= chosen.min_hazard]
     picked = greedy(risky, lambda each, n_new: _gain(each, n_new, win_cost=chosen.win_cost))
@@ -125,11 +132,18 @@ def search(attempts: Sequence[Attempt], settings: SearchSettings | None = None) 
         endings=endings,
         avoid=tuple(_avoid_rule(each, task=task, endings=endings) for each in picked),
         habits=tuple(
-            find_habits(blocks, task=task, stratum=stratum, won=endings.won, settings=chosen)
+            find_habits(
+                blocks,
+                task=task,
+                stratum=stratum,
+                won=endings.won,
+                settings=chosen,
+                clustered=clustered,
+            )
         ),
         n_tested=sum(len(block.patterns) for block in blocks),
         n_significant=len(significant),
-        n_mixed_tasks=len(set(task[endings.won].tolist()) & set(task[~endings.won].tolist())),
+        n_mixed_tasks=mixed,
     )
 
 
