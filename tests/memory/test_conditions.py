@@ -259,6 +259,14 @@ def test_copied_attempts_make_no_rule() -> None:
     assert search(attempts).n_significant == 0
 
 
+def test_few_mixed_tasks_describe_and_say_so() -> None:
+    mined = mine_conditions(_world(hot_loses=True, n_tasks=8))
+    assert mined.found.n_mixed_tasks < 30
+    (rule,) = mined.avoid
+    assert rule.level is EvidenceLevel.DESCRIBED
+    assert any(flag.startswith("too few mixed tasks") for flag in rule.flags)
+
+
 def test_what_winners_do_as_well_is_not_forbidden() -> None:
     attempts: list[Attempt] = []
     for attempt in _world(hot_loses=True):

@@ -25,6 +25,7 @@ from twiceshy.memory.contrast.conditions_habits import Habit
 from twiceshy.memory.contrast.conditions_search import AvoidRule, Found, search
 from twiceshy.memory.contrast.conditions_table import Block, Bools, Ints, shown
 from twiceshy.memory.contrast.demonstrations import find_demonstrations
+from twiceshy.memory.contrast.lessons import FEW_MIXED
 from twiceshy.memory.contrast.mining import Pattern as MinedPattern
 from twiceshy.memory.contrast.mining import gate_for, mine
 
@@ -97,6 +98,10 @@ def _level(found: Found) -> EvidenceLevel:
     }[gate_for(found.n_mixed_tasks)]
 
 
+def _few_mixed(level: EvidenceLevel) -> tuple[str, ...]:
+    return (FEW_MIXED,) if level is EvidenceLevel.DESCRIBED else ()
+
+
 def _attempt_level(found: Found, patterns: Sequence[Pattern]) -> dict[Pattern, MinedPattern]:
     """Return effects of showing a pattern at all, pooled and within tasks, with intervals."""
     present = np.zeros((len(found.attempts), len(patterns)), dtype=np.bool_)
@@ -161,7 +166,10 @@ def _avoid_lesson(
             found, rule, tested=tested, hits=block.hits[:, column], block=block
         ),
         contrast=pairs,
-        flags=() if positive else ("no positive alternative was found",),
+        flags=(
+            *(() if positive else ("no positive alternative was found",)),
+            *_few_mixed(level),
+        ),
         extra={
             "instead_pattern": str(instead) if instead else None,
             "n_steps": rule.n_steps,
@@ -333,7 +341,7 @@ def _strategy(found: Found, habit: Habit, *, tested: MinedPattern, level: Eviden
         action=f"'{verb}'",
         level=level,
         evidence=evidence,
-        flags=("may be a sign of progress, not its cause",),
+        flags=("may be a sign of progress, not its cause", *_few_mixed(level)),
     )
 
 

@@ -16,11 +16,11 @@ Three ideas:
    did because it was long. Time-outs are counted and never mined.
 
 Both tests are exact, stratified by task and policy, and repeated with whole strata as the units,
-the larger p counting (`conditions_evidence`); Benjamini-Hochberg runs over all patterns. With too few
-mixed tasks to suggest anything the exact tests stand alone: what they let through is described, and
-copied attempts may be all there is to it. Where a policy made one attempt a task nothing can be found.
-Steps of one attempt are treated as exchangeable by the first test although at most one of them can be
-fatal, which makes it a little conservative.
+the larger p counting (`conditions_evidence`); Benjamini-Hochberg runs over all patterns. With too
+few mixed tasks to suggest anything the exact tests stand alone: what they let through is described,
+and copied attempts may be all there is to it. Where a policy made one attempt a task nothing can be
+found. Steps of one attempt are treated as exchangeable by the first test although at most one of
+them can be fatal, which makes it a little conservative.
 """
 
 from __future__ import annotations
