@@ -11,14 +11,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from twiceshy.errors import BadInput
-from twiceshy.evidence.held_out import HeldOut, Miner, needed_tasks, prove
+from twiceshy.evidence.held_out import Baseline, HeldOut, Miner, Validity, needed_tasks, prove
 from twiceshy.evidence.held_out.runs import (
     declared_folds,
     folds_by_task,
     shuffled_within_tasks,
 )
 from twiceshy.evidence.held_out.transfer import transfers
+from twiceshy.evidence.held_out.verdict import verdict
 from twiceshy.evidence.stats.fixed_effects import within_effects
+from twiceshy.evidence.stats.ranking import Auc
 from twiceshy.evidence.tables import EventTable
 
 
@@ -447,3 +449,21 @@ def test_a_task_on_both_sides_is_refused() -> None:
     test[:2] = True
     with pytest.raises(BadInput, match="task 't0' in both splits"):
         declared_folds(table, test)
+
+
+def test_a_lead_within_the_interval_is_called_that() -> None:
+    found = _prove(_planted(150, strength=0.35), n_null=1)
+    value, low = found.main.held_out.within[:2]
+    assert value is not None
+    assert low is not None
+    for rival, expected in (
+        (value, "Mining is no better than counting"),
+        ((low + value) / 2, "Mining is ahead, but within its interval, of counting"),
+        (low - 0.01, "Mining is ahead of counting"),
+    ):
+        area = Auc(rival, None, None, 9, 9)
+        checks = Baseline("hand_checks", Validity(area, None, area))
+        said = verdict(
+            found.main, baselines=[checks], n_mixed=found.n_mixed_tasks, needed=found.needed
+        )
+        assert any(each.startswith(expected) for each in said), said

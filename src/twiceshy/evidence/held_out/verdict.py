@@ -198,7 +198,13 @@ def _beside(arm: Arm, baselines: Sequence[Baseline]) -> tuple[str, ...]:
         rival = each.held_out.within
         if each.name != "hand_checks" or rival.value is None or within is None:
             continue
-        relation = "is no better than" if within <= rival.value else "is ahead of"
+        low = arm.held_out.within.low
+        if within <= rival.value:
+            relation = "is no better than"
+        elif low is not None and low > rival.value:
+            relation = "is ahead of"
+        else:
+            relation = "is ahead, but within its interval, of"
         said.append(
             f"Mining {relation} counting the hand-written checks, which need no labels"
             f" ({_area(rival)})."
