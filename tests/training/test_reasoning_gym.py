@@ -21,7 +21,7 @@ def test_without_the_package_the_error_says_what_to_install(
 ) -> None:
     _generate.cache_clear()
     monkeypatch.setitem(sys.modules, "reasoning_gym", None)
-    with pytest.raises(MissingExtra, match="pip install reasoning-gym"):
+    with pytest.raises(MissingExtra, match=r"twiceshy\[reasoning-gym\]"):
         ReasoningGym(dataset="chain_sum")
 
 

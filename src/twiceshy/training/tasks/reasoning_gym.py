@@ -1,7 +1,7 @@
 """Any reasoning-gym dataset by name, judged by its own verifier, one token a character.
 
 Questions that do not fit the prompt, or hold a character outside printable ASCII, are left out.
-The package is optional (`pip install reasoning-gym`) and loads when a task is made.
+The package is optional (extra `reasoning-gym`) and loads when a task is made.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from twiceshy.errors import BadInput, MissingExtra
+from twiceshy.errors import BadInput, missing_extra
 from twiceshy.training.tasks.splits import choose_prompts, in_split
 from twiceshy.training.tasks.types import (
     FAULTS,
@@ -184,9 +184,7 @@ def _source(dataset: str, options: dict[str, Any], *, size: int, seed: int) -> A
         import reasoning_gym
         from reasoning_gym.factory import DATASETS
     except ModuleNotFoundError as error:
-        raise MissingExtra(
-            "the optional package for reasoning-gym tasks", fix="Run: pip install reasoning-gym"
-        ) from error
+        raise missing_extra("reasoning-gym tasks", "reasoning-gym") from error
     if dataset not in DATASETS:
         near = difflib.get_close_matches(dataset, list(DATASETS), n=3)
         fix = f"Did you mean {' or '.join(near)}?" if near else ""
