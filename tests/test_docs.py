@@ -65,4 +65,4 @@ def run_line(line: str, folder: Path) -> None:
 
 def test_pages_name_no_machine() -> None:
     for page in PAGES:
-        assert not re.search(r"/root/|/home/\w+/|/work/", page.read_text()), page
+        assert not re.search(r"/root/|/home/\w+/", page.read_text()), page
