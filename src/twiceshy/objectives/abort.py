@@ -139,9 +139,9 @@ def _share_alarm(
 ) -> Alarm | None:
     if not 0 <= count <= n or not 0 <= warn_at <= stop_at <= 1:
         raise BadInput("0 <= count <= n and 0 <= warn_at <= stop_at <= 1", where=name)
-    share = count / n if n else 0.0
-    if share <= warn_at:
+    if n == 0 or count / n <= warn_at:
         return None
+    share = count / n
     stop = share > stop_at
     return Alarm(
         name=name,
