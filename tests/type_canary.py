@@ -7,6 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+SOURCES = Path(__file__).resolve().parents[1] / "src"
 CANARY = """
 from twiceshy.attempts.types import Verdict
 
@@ -18,10 +19,14 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "canary.py"
         path.write_text(CANARY)
-        pyrefly = Path(sys.executable).with_name("pyrefly")
-        done = subprocess.run(
-            [pyrefly, "check", "--preset", "strict", path], capture_output=True, text=True
-        )
+        command = [
+            Path(sys.executable).with_name("pyrefly"),
+            *("check", "--preset", "strict"),
+            *("--python-interpreter-path", sys.executable),
+            *("--search-path", SOURCES),
+            path,
+        ]
+        done = subprocess.run(command, capture_output=True, text=True)
     caught = done.returncode != 0 and "bad-argument-type" in done.stdout + done.stderr
     sys.stdout.write(
         "type canary: refused, as it must be\n"
