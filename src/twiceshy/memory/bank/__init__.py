@@ -1,0 +1,1 @@
+"""The bank: the store of lessons with their evidence, trials, lineage and states."""
