@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from twiceshy.errors import BadInput
 from twiceshy.frontier.groups import count_states
@@ -22,7 +25,7 @@ from twiceshy.training.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from twiceshy.training.curriculum import Curriculum, UniformPrompts
+from twiceshy.training.curriculum import Curriculum, KnowsLuck, UniformPrompts
 from twiceshy.training.evaluate import Evaluation, EvaluationConfig, evaluate
 from twiceshy.training.policy import TinyPolicy, as_tensor
 from twiceshy.training.rollouts import Rollouts, TruncatedAs, roll_out
@@ -80,7 +83,7 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
     metrics: dict[str, float | None]
     """None: undefined at this step."""
     alarms: tuple[str, ...] = ()
-    """Checks that sounded, as sentences."""
+    """Checks that sounded, as sentences with the source of their threshold."""
     evaluation: Evaluation | None = None
 
 
@@ -160,6 +163,13 @@ class _Run:
         self.evaluation, self.seed = evaluation, seed
         self.pool = task.prompts(config.n_prompts, split="train", seed=seed)
         self.curriculum: Curriculum = curriculum or UniformPrompts(config.n_prompts)
+        if objective.needs_luck and not isinstance(self.curriculum, KnowsLuck):
+            raise BadInput(
+                "a curriculum that knows how likely luck is",
+                got=self.curriculum.name,
+                where="objective",
+                fix="Use the frontier gate, or an objective that does not need p_lucky.",
+            )
         self.evaluation_task = evaluation_task or task
         self.optimiser = torch.optim.Adam(
             policy.parameters(), lr=config.learning_rate, betas=(0.9, 0.95)
@@ -171,7 +181,7 @@ class _Run:
         """Return the objective's name and a hash of all else that the metrics depend on."""
         parts = [self.task, self.evaluation_task, self.config, self.evaluation, self.seed]
         digest = hashlib.sha256(msgspec.json.encode(parts))
-        digest.update(type(self.curriculum).__qualname__.encode())
+        digest.update(self.curriculum.name.encode())
         for weights in self.policy.state_dict().values():
             digest.update(weights.numpy().tobytes())
         return f"{self.objective.name} {digest.hexdigest()[:16]}"
@@ -217,6 +227,7 @@ class _Run:
                 step=step,
                 truncated_as=self.config.truncated_as,
             )
+            luck = self._luck(chosen, rollouts)
             learned = self.curriculum.observe(chosen, rollouts.labels_by_group, step=step)
         with self._timed("updates"):
             gated = rollouts.labels * as_tensor(learned)[rollouts.group]
@@ -228,6 +239,7 @@ class _Run:
                 config=self.config.update,
                 seed=self.seed,
                 step=step,
+                p_lucky=luck,
             )
         first = records[1].metrics if len(records) > 1 else {}
         checks = step_checks(
@@ -243,9 +255,15 @@ class _Run:
                 **_update_metrics(updated),
                 **{f"check/{check.name}": check.value for check in checks},
             },
-            alarms=tuple(check.message for check in checks if check.raised),
+            alarms=tuple(f"{c.message} ({c.source})" for c in checks if c.raised),
             evaluation=self._evaluated(step + 1),
         )
+
+    def _luck(self, chosen: NDArray[np.int64], rollouts: Rollouts) -> Tensor | None:
+        """Return P(a success is undeserved) of every row, by earlier visits; None if not needed."""
+        if not self.objective.needs_luck or not isinstance(self.curriculum, KnowsLuck):
+            return None
+        return as_tensor(self.curriculum.luck(chosen)).float()[rollouts.group]
 
     def _evaluated(self, step: int) -> Evaluation | None:
         asked = self.evaluation
