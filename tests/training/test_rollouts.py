@@ -105,16 +105,18 @@ def test_alarms_sound_on_what_they_are_for() -> None:
     assert skip_rise(guesses, first=0.1).value == pytest.approx(0.9)
     assert skip_rise(guesses, first=0.1).raised
     lone = given([RIGHT, WRONG, WRONG, WRONG, WRONG, WRONG, WRONG, WRONG])
-    check = step_checks(lone, first_length=None, first_skips=None)[0]
+    check = step_checks(lone, first_length=None, first_skips=None, first_repetition=None)[0]
     assert (check.value, check.n, check.raised) == (1.0, 1, False)  # one group is too few
 
 
 def test_alarms_keep_quiet_on_honest_work() -> None:
     answers = [f"9 0 {d} # {d} $ $ $" for d in range(8)] * 2
-    checks = step_checks(given(answers), first_length=6.0, first_skips=0.0)
+    checks = step_checks(given(answers), first_length=6.0, first_skips=0.0, first_repetition=0.1)
     assert not any(check.raised for check in checks)
 
 
 def test_undefined_is_none() -> None:
-    checks = step_checks(given([RIGHT] * 4 + [CUT] * 4), first_length=None, first_skips=None)
-    assert [check.value for check in checks] == [None, None, None, None]
+    checks = step_checks(
+        given([RIGHT] * 4 + [CUT] * 4), first_length=None, first_skips=None, first_repetition=None
+    )
+    assert [check.value for check in checks] == [None] * 5

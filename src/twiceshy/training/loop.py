@@ -17,7 +17,7 @@ from torch import Tensor
 
 from twiceshy.errors import BadInput
 from twiceshy.frontier.groups import count_states
-from twiceshy.training.alarms import median_length, skip_share, step_checks, tallies
+from twiceshy.training.alarms import median_length, repetition, skip_share, step_checks, tallies
 from twiceshy.training.checkpoint import (
     Checkpoint,
     append_line,
@@ -85,6 +85,10 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
     alarms: tuple[str, ...] = ()
     """Checks that sounded, as sentences with the source of their threshold."""
     evaluation: Evaluation | None = None
+    visited: tuple[int, ...] = ()
+    """Rows of the pool that were tried, one a group."""
+    learned: tuple[int, ...] = ()
+    """Those of `visited` whose groups were learned from."""
 
 
 class Trained(NamedTuple):
@@ -246,6 +250,7 @@ class _Run:
             rollouts,
             first_length=first.get("median_length"),
             first_skips=first.get("skip_rate"),
+            first_repetition=first.get("repetition"),
         )
         return StepRecord(
             step=step + 1,
@@ -255,8 +260,10 @@ class _Run:
                 **_update_metrics(updated),
                 **{f"check/{check.name}": check.value for check in checks},
             },
-            alarms=tuple(f"{c.message} ({c.source})" for c in checks if c.raised),
+            alarms=tuple(f"{c.name}: {c.message} ({c.source})" for c in checks if c.raised),
             evaluation=self._evaluated(step + 1),
+            visited=tuple(chosen.tolist()),
+            learned=tuple(chosen[learned].tolist()),
         )
 
     def _luck(self, chosen: NDArray[np.int64], rollouts: Rollouts) -> Tensor | None:
@@ -301,6 +308,7 @@ def rollout_metrics(rollouts: Rollouts) -> dict[str, float | None]:
         "mean_length": n_tokens / len(labels),
         "median_length": median_length(rollouts),
         "skip_rate": skip_share(rollouts),
+        "repetition": repetition(rollouts)[0],
         "n_truncated": float((rollouts.verdicts.faults == n_cut).sum()),
         "n_distinct_prompts": float(len(set(row_hashes(rollouts.prompts).tolist()))),
         **{f"groups/{state}": float(count) for state, count in states.items()},

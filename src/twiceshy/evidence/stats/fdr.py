@@ -1,4 +1,4 @@
-"""Multiple testing: q-values that control the false discovery rate."""
+"""Multiple testing: q-values for the false discovery rate, Holm's p for any error at all."""
 
 from __future__ import annotations
 
@@ -35,11 +35,8 @@ def q_values(p: ArrayLike, *, method: FdrMethod = "bh") -> NDArray[np.float64]:
         >>> q_values([0.01, 0.04, 0.03, 0.5]).round(4).tolist()
         [0.04, 0.0533, 0.0533, 0.5]
     """
-    given = np.asarray(p, dtype=float)
-    tested = ~np.isnan(given)
+    given, tested = _checked(p)
     known = given[tested]
-    if given.ndim != 1 or ((known < 0) | (known > 1)).any():
-        raise BadInput("a flat list of p-values in [0, 1]", where="p")
     rank = np.arange(1, known.size + 1)
     harmonic = float((1 / rank).sum()) if method == "by" else 1.0
     order = np.argsort(known, kind="stable")
@@ -49,3 +46,45 @@ def q_values(p: ArrayLike, *, method: FdrMethod = "bh") -> NDArray[np.float64]:
     result = np.full(given.shape, np.nan)
     result[tested] = np.maximum(found, known)  # rounding must not put q below p
     return result
+
+
+def holm(p: ArrayLike) -> NDArray[np.float64]:
+    """Return p-values adjusted so that the chance of any false claim among them is controlled.
+
+    p_(i) → max over j ≤ i of min(1, (m − j + 1) · p_(j))
+
+    Source: Holm (1979).
+
+    Args:
+        p: p-values in [0, 1], shape (n_tests,). NaN marks a test that could not be done: it does
+            not count towards m and stays NaN.
+
+    Returns:
+        Adjusted p-values, shape (n_tests,), in the order given.
+
+    Raises:
+        BadInput: If a p-value is outside [0, 1].
+
+    Example:
+        >>> holm([0.01, 0.04, 0.03, float("nan")]).round(4).tolist()
+        [0.03, 0.06, 0.06, nan]
+    """
+    given, tested = _checked(p)
+    known = given[tested]
+    order = np.argsort(known, kind="stable")
+    found = np.empty(known.size)
+    scaled = np.minimum(known[order] * np.arange(known.size, 0, -1), 1.0)
+    found[order] = np.maximum.accumulate(scaled)
+    result = np.full(given.shape, np.nan)
+    result[tested] = found
+    return result
+
+
+def _checked(p: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the p-values as an array, and which of them there are."""
+    given = np.asarray(p, dtype=float)
+    tested = ~np.isnan(given)
+    known = given[tested]
+    if given.ndim != 1 or ((known < 0) | (known > 1)).any():
+        raise BadInput("a flat list of p-values in [0, 1]", where="p")
+    return given, tested
