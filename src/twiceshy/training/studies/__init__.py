@@ -1,0 +1,1 @@
+"""Experiments on published claims, as functions that a command or a script can call."""
