@@ -31,7 +31,7 @@ from twiceshy.training.policy import TinyPolicy, as_tensor
 from twiceshy.training.rollouts import Rollouts, TruncatedAs, roll_out
 from twiceshy.training.streams import row_hashes
 from twiceshy.training.tasks import FAULTS, Fault, Task
-from twiceshy.training.update import StepObjective, UpdateConfig, Updated, update
+from twiceshy.training.update import StepObjective, UpdateConfig, Updated, right_change, update
 
 METRICS, CHECKPOINT = "metrics.jsonl", "checkpoint.pt"
 
@@ -245,6 +245,7 @@ class _Run:
                 step=step,
                 p_lucky=luck,
             )
+            likelihood = right_change(self.policy, rollouts)
         first = records[1].metrics if len(records) > 1 else {}
         checks = step_checks(
             rollouts,
@@ -258,6 +259,7 @@ class _Run:
                 **rollout_metrics(rollouts),
                 "n_groups_learned": float(learned.sum()),
                 **_update_metrics(updated),
+                **likelihood,
                 **{f"check/{check.name}": check.value for check in checks},
             },
             alarms=tuple(f"{c.name}: {c.message} ({c.source})" for c in checks if c.raised),
