@@ -47,6 +47,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
         denominator: What the sum over a batch is divided by.
         eval_steps: Steps after which a run is evaluated.
         slow_steps: Further ones for the objectives in `SLOW`.
+        later: Objectives that wait until everything else is done.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     denominator: Literal["budget", "tokens", "sequences"] = "budget"
     eval_steps: tuple[int, ...] = (10, 20, 40, 70, 100)
     slow_steps: tuple[int, ...] = ()
+    later: tuple[str, ...] = ()
 
     def steps(self, objective: str) -> tuple[int, ...]:
         """Return the steps after which a run is evaluated."""
@@ -126,7 +128,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """The whole experiment.
 
     Attributes:
-        phases: Settings in order of importance.
+        phases: Settings in order of importance; the objectives a setting puts off and the settings
+            of `last` come after all of them.
+        last: Settings that wait until everything else is done.
         n_seeds: Seeds of prompts and draws.
         seed_block: The phases are gone through for this many seeds, then for as many more, so that
             an early stop leaves fewer seeds and no empty phase.
@@ -136,8 +140,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     phases: tuple[tuple[Setting, ...], ...]
+    last: tuple[Setting, ...] = ()
     n_seeds: int
-    seed_block: int = 4
+    seed_block: int = 2
     n_prompts: int
     n_samples: int
     contrasts: tuple[Contrast, ...]
@@ -145,7 +150,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def settings(self) -> dict[str, Setting]:
         """All settings by name."""
-        return {setting.name: setting for phase in self.phases for setting in phase}
+        phases = (*self.phases, self.last)
+        return {setting.name: setting for phase in phases for setting in phase}
 
 
 MAIN = Setting(
@@ -161,6 +167,7 @@ OFF_POLICY = Setting(
     n_minibatches=4,
     loss="ppo_clip",
     eval_steps=(5, 10, 20, 40, 70, 100),
+    later=("reinforce",),
 )
 SMALL_BATCHES = Setting(
     name="countdown-weak, 4 small batches",
@@ -169,6 +176,7 @@ SMALL_BATCHES = Setting(
     prompts_per_step=8,
     n_steps=400,
     eval_steps=(20, 40, 80, 160, 280, 400),
+    later=("w_reinforce", "grpo"),
 )
 OFF_POLICY_FAST = Setting(
     name="countdown-weak, 4 updates a batch, rate 1e-4",
@@ -179,6 +187,7 @@ OFF_POLICY_FAST = Setting(
     loss="ppo_clip",
     n_steps=40,
     eval_steps=(3, 6, 12, 20, 40),
+    later=("w_reinforce",),
 )
 UNCLIPPED_FAST = Setting(
     name="countdown-weak, 4 updates a batch, rate 1e-4, no ratio",
@@ -197,9 +206,12 @@ SMALL_BATCHES_FAST = Setting(
     prompts_per_step=8,
     n_steps=160,
     eval_steps=(12, 24, 48, 80, 160),
+    later=("w_reinforce",),
 )
 _WIDE = ("psr", "nsr", "w_reinforce", "grpo", "maxrl", "pass_at_k")
-STRONG = Setting(name="countdown-strong", base="countdown-strong", objectives=_WIDE)
+STRONG = Setting(
+    name="countdown-strong", base="countdown-strong", objectives=_WIDE, later=("pass_at_k",)
+)
 CHANGE_WEAK = Setting(
     name="change-weak",
     base="change-weak",
@@ -208,6 +220,7 @@ CHANGE_WEAK = Setting(
     learning_rate=1e-4,
     n_steps=80,
     eval_steps=(10, 20, 40, 80),
+    later=("pass_at_k",),
 )
 CHANGE_STRONG = msgspec.structs.replace(CHANGE_WEAK, name="change-strong", base="change-strong")
 
@@ -310,11 +323,16 @@ def full_plan() -> Plan:
     phases = (
         (MAIN, OFF_POLICY, SMALL_BATCHES, *fast),
         (STRONG, CHANGE_WEAK, CHANGE_STRONG),
-        _lengths(),
     )
-    settings = tuple(setting for phase in phases for setting in phase)
-    contrasts = tuple(_contrasts(settings))
-    return Plan(phases=phases, n_seeds=8, n_prompts=250, n_samples=K, contrasts=contrasts)
+    settings = (*(setting for phase in phases for setting in phase), *_lengths())
+    return Plan(
+        phases=phases,
+        last=_lengths(),
+        n_seeds=8,
+        n_prompts=250,
+        n_samples=K,
+        contrasts=tuple(_contrasts(settings)),
+    )
 
 
 def quick_plan() -> Plan:

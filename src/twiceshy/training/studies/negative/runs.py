@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import product
 
@@ -14,11 +14,11 @@ import torch
 
 from twiceshy.errors import BadInput
 from twiceshy.training.base import base_policy
-from twiceshy.training.config import step_objective
+from twiceshy.training.config import ObjectiveConfig, step_objective
 from twiceshy.training.evaluate import Evaluation, evaluate
-from twiceshy.training.loop import StepRecord, train
+from twiceshy.training.loop import RlConfig, StepRecord, train
 from twiceshy.training.policy import TinyPolicy
-from twiceshy.training.studies.negative.plan import ROLLOUTS, K, Plan, Setting
+from twiceshy.training.studies.negative.plan import K, Plan, Setting
 from twiceshy.training.tasks import Task, Tokens
 
 BASE = "base"
@@ -35,8 +35,14 @@ _KEPT = {
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """One run, fully described."""
 
-    setting: Setting
+    setting: str
+    """Name of the setting, or of the base policy for a run that only measures it."""
     objective: str
+    """Name of the objective, or `BASE`."""
+    base: str
+    config: ObjectiveConfig
+    rl: RlConfig
+    eval_steps: tuple[int, ...]
     seed: int
     n_prompts: int
     n_samples: int
@@ -44,8 +50,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def name(self) -> str:
         """A name fit for a file."""
-        words = re.sub(r"[^a-z0-9.]+", "-", self.setting.name.lower())
-        return f"{words}.{self.objective}.{self.seed}"
+        return job_name(self.setting, objective=self.objective, seed=self.seed)
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,27 +89,48 @@ def jobs_of(plan: Plan) -> list[Job]:
         seeds = range(first, min(first + plan.seed_block, plan.n_seeds))
         for phase, seed in product(plan.phases, seeds):
             for setting in phase:
-                for objective in (BASE, *setting.objectives):
-                    job = Job(
-                        setting=_of_base(setting) if objective == BASE else setting,
-                        objective=objective,
-                        seed=seed,
-                        n_prompts=plan.n_prompts,
-                        n_samples=plan.n_samples,
-                    )
-                    jobs.setdefault(job.name, job)
+                now = [o for o in setting.objectives if o not in setting.later]
+                _add(jobs, plan, setting, now, seed)
+    for seed in range(plan.n_seeds):
+        for phase in plan.phases:
+            for setting in phase:
+                _add(jobs, plan, setting, setting.later, seed)
+        for setting in plan.last:
+            _add(jobs, plan, setting, setting.objectives, seed)
     return list(jobs.values())
 
 
-def base_job_name(setting: Setting, seed: int) -> str:
-    """Return the name of the run that measures a setting's base policy."""
-    job = Job(setting=_of_base(setting), objective=BASE, seed=seed, n_prompts=1, n_samples=1)
-    return job.name
+def _add(
+    jobs: dict[str, Job],
+    plan: Plan,
+    setting: Setting,
+    objectives: Iterable[str],
+    seed: int,
+) -> None:
+    for objective in (BASE, *objectives):
+        is_base = objective == BASE
+        job = Job(
+            setting=setting.base if is_base else setting.name,
+            objective=objective,
+            base=setting.base,
+            config=ObjectiveConfig() if is_base else setting.objective(objective),
+            rl=RlConfig(n_steps=0) if is_base else setting.rl(objective),
+            eval_steps=(0,) if is_base else setting.steps(objective),
+            seed=seed,
+            n_prompts=plan.n_prompts,
+            n_samples=plan.n_samples,
+        )
+        jobs.setdefault(job.name, job)
 
 
-def _of_base(setting: Setting) -> Setting:
-    """Return what settings with one base policy share, so that it is measured once a seed."""
-    return Setting(name=setting.base, base=setting.base, objectives=())
+def job_name(setting: str, *, objective: str, seed: int) -> str:
+    """Return the name of a run, fit for a file.
+
+    Example:
+        >>> job_name("chain, per token", objective="nsr", seed=3)
+        'chain-per-token.nsr.3'
+    """
+    return f"{re.sub(r'[^a-z0-9.]+', '-', setting.lower())}.{objective}.{seed}"
 
 
 def do_job(job: Job) -> Run:
@@ -126,7 +152,7 @@ class _Walk:
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self.policy, card = base_policy(job.setting.base)
+        self.policy, card = base_policy(job.base)
         self.task: Task = card.task
         self.prompts = self.task.prompts(job.n_prompts, split="test", seed=0)
         self.points: list[Point] = []
@@ -138,13 +164,11 @@ class _Walk:
         if job.objective == BASE:
             self.points.append(self._point(0))
             return
-        rl = job.setting.rl(job.objective)
-        objective = step_objective(job.setting.objective(job.objective), group_size=rl.group_size)
         train(
             self.policy,
             self.task,
-            objective=objective,
-            config=rl,
+            objective=step_objective(job.config, group_size=job.rl.group_size),
+            config=job.rl,
             seed=job.seed,
             progress=self._look,
         )
@@ -153,7 +177,7 @@ class _Walk:
         if record.step == 0:
             return
         self.since.append(record)
-        if record.step in self.job.setting.steps(self.job.objective):
+        if record.step in self.job.eval_steps:
             self.points.append(self._point(record.step))
             self.since = []
 
@@ -161,7 +185,7 @@ class _Walk:
         found = measured(self.policy, self.task, self.prompts, job=self.job)
         return Point(
             step=step,
-            rollouts=step * self.job.setting.prompts_per_step * ROLLOUTS,
+            rollouts=step * self.job.rl.prompts_per_step * self.job.rl.group_size,
             pass_at_1=_rounded(found.at(1)),
             pass_at_8=_rounded(found.at(8)),
             pass_at_64=_rounded(found.at(K)),
