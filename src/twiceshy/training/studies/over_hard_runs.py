@@ -40,8 +40,8 @@ GATES: dict[GateKind, Gate] = {
 }
 RL = RlConfig(n_prompts=512, n_steps=50, learning_rate=3e-4)
 EVALUATED = Chain(easy=0.5, medium=0.5)
-ALONG_THE_WAY = EvaluationConfig(every=5, n_prompts=200, n_samples=8, ks=(1,))
-N_FINAL, N_SAMPLES = 300, 8
+ALONG_THE_WAY = EvaluationConfig(every=5, n_prompts=200, n_samples=4, ks=(1,))
+N_FINAL, N_SAMPLES = 200, 8
 """Held-out prompts of each kind, and responses a prompt, at the end of a run."""
 N_SEEDS, N_SEEDS_MORE, N_SEEDS_QUICK = 8, 5, 3
 """Seeds of the cells of the main objective, of the others, and of the quick version."""
@@ -153,9 +153,13 @@ def quick_cells() -> dict[Cell, int]:
 
 
 def runs_of(cells: dict[Cell, int]) -> list[Run]:
-    """Return all runs, seed by seed, so that an early stop leaves whole seeds."""
-    seeds = range(max(cells.values()))
-    return [Run(cell=cell, seed=s) for s in seeds for cell, n in cells.items() if s < n]
+    """Return all runs, seed by seed, so that an early stop leaves whole seeds.
+
+    Cells with fewer seeds than others start two seeds later.
+    """
+    most = max(cells.values())
+    runs = [Run(cell=cell, seed=s) for cell, n in cells.items() for s in range(n)]
+    return sorted(runs, key=lambda run: run.seed + (2 if cells[run.cell] < most else 0))
 
 
 def do_run(run: Run) -> RunResult:
