@@ -56,7 +56,7 @@ def verdict(each: Compared) -> str:
     "not shown" is not "equal": the interval says how large a difference is left open.
     """
     if each.difference is None:
-        return "undefined"
+        return "undefined" if each.n_undefined else "not run"
     if each.p_holm is None or each.p_holm >= 0.05:
         return "not shown"
     return "higher" if each.difference > 0 else "lower"
@@ -75,7 +75,7 @@ def _summary(
         counts = [verdict(each) for each in by_question[question]]
         said = ", ".join(
             f"{word} {counts.count(word)}"
-            for word in ("higher", "lower", "not shown", "undefined")
+            for word in ("higher", "lower", "not shown", "undefined", "not run")
             if word in counts
         )
         yield f"{text} Of {len(counts)} comparisons: {said}."
