@@ -20,8 +20,8 @@ from twiceshy.errors import BadInput
 from twiceshy.evidence.report import Report
 from twiceshy.training.studies.negative.plan import Plan, full_plan, quick_plan
 from twiceshy.training.studies.negative.report import report_of
-from twiceshy.training.studies.negative.runs import Job, Run, do_job, jobs_of
-from twiceshy.training.studies.queue import Progress, work_off
+from twiceshy.training.studies.negative.runs import Run, do_job, jobs_of
+from twiceshy.training.studies.queue import Progress, read_result, work_off
 
 
 def run_negative_reinforcement(
@@ -47,18 +47,39 @@ def run_negative_reinforcement(
     """
     began = time.perf_counter()
     plan = quick_plan() if quick else full_plan()
-    jobs = jobs_of(plan)
-    found = work_off(
-        jobs, folder=folder, do=do_job, result_type=Run, processes=processes, progress=progress
+    work_off(
+        jobs_of(plan),
+        folder=folder,
+        do=do_job,
+        processes=processes,
+        progress=progress,
     )
-    manifest = _manifest(plan, quick=quick) | {"wall_seconds": round(time.perf_counter() - began)}
-    return report_of(plan, _checked(jobs, found, folder=folder), manifest=manifest)
+    report = report_negative_reinforcement(folder, quick=quick)
+    wall = {"wall_seconds": round(time.perf_counter() - began)}
+    return msgspec.structs.replace(report, manifest=report.manifest | wall)
 
 
-def _checked(jobs: list[Job], found: list[Run | None], *, folder: Path) -> dict[str, Run]:
-    """Return the runs by name, all of which have to be what the plan says."""
+def report_negative_reinforcement(folder: Path, *, quick: bool = False) -> Report:
+    """Return the report of the runs that a folder holds, without doing any.
+
+    Raises:
+        BadInput: When the folder holds runs of another plan.
+    """
+    plan = quick_plan() if quick else full_plan()
+    return report_of(
+        plan, finished_runs(folder, quick=quick), manifest=_manifest(plan, quick=quick)
+    )
+
+
+def finished_runs(folder: Path, *, quick: bool = False) -> dict[str, Run]:
+    """Return the runs that a folder holds, by name; each has to be what the plan says.
+
+    Raises:
+        BadInput: When one is of another plan, or damaged.
+    """
     runs: dict[str, Run] = {}
-    for job, run in zip(jobs, found, strict=True):
+    for job in jobs_of(quick_plan() if quick else full_plan()):
+        run = read_result(folder, job.name, Run)
         if run is None:
             continue
         if run.job != job:

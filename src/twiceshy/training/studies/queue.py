@@ -41,33 +41,33 @@ def work_off(
     *,
     folder: Path,
     do: Callable[[J], R],
-    result_type: type[R],
     processes: int = 1,
     progress: Progress | None = None,
-) -> list[R | None]:
-    """Do all jobs that nobody has done or is doing, in order; return the results that are there.
+) -> None:
+    """Do all jobs that nobody has done or is doing, in order; `read_result` returns what is there.
 
-    Call it from several processes, now or later, with the same folder: they share the list. A job
-    is None in the answer while another process is still at it. What `do` raises ends the call and
-    leaves the job undone.
+    Call it from several processes, now or later, with the same folder: they share the list, and a
+    call may end while another process is still at a job. What `do` raises ends the call and leaves
+    the job undone.
 
     Args:
         jobs: What to do, the most important first.
         folder: Where results and locks are kept; made when missing.
-        do: Does one job. With more than one process it has to be a function of a module.
-        result_type: Type of its results, kept as JSON.
+        do: Does one job; its result is kept as JSON. With more than one process it has to be a
+            function of a module.
         processes: How many processes to start; with 1 the work is done in this one.
         progress: Called after each job.
 
     Raises:
-        BadInput: When a result in the folder is damaged.
+        BadInput: When processes is below 1.
     """
+    if processes < 1:
+        raise BadInput("at least one process", got=str(processes), where="processes")
     folder.mkdir(parents=True, exist_ok=True)
     if processes == 1:
         _work(jobs, folder, do, progress)
     else:
         _share(jobs, folder, do, processes, progress)
-    return [read_result(folder, job.name, result_type) for job in jobs]
 
 
 def read_result(folder: Path, name: str, result_type: type[R]) -> R | None:
