@@ -16,7 +16,7 @@ import sys
 import time
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 import numpy as np
@@ -72,8 +72,12 @@ def carry_out(jobs: list[dict[str, Any]], *, bank: Path, folder: Path, number: i
 
 def start(job: dict[str, Any], *, bank: Path, acknowledged: Path) -> int:
     child = os.fork()
-    if child:
-        return child
+    if not child:
+        do(job, bank=bank, acknowledged=acknowledged)
+    return child
+
+
+def do(job: dict[str, Any], *, bank: Path, acknowledged: Path) -> NoReturn:
     code = 1
     try:
         if job["version"] == 2:
