@@ -79,3 +79,14 @@ def runs_in(text: str, *, length: int) -> Iterator[tuple[str, ...]]:
     """
     words = words_in(text)
     return zip(*(words[start:] for start in range(length)), strict=False)
+
+
+def unfenced(text: str) -> str:
+    r"""Return an answer without a fence of the kind "```json" around all of it.
+
+    Example:
+        >>> unfenced("```json\n{}\n```")
+        '{}'
+    """
+    fenced = re.fullmatch(r"\s*```(?:json)?\s*\n(.*?)\n?```\s*", text, re.DOTALL)
+    return fenced[1] if fenced else text

@@ -18,7 +18,17 @@ import msgspec
 from twiceshy.lessons import Lesson
 from twiceshy.memory.contrast.lessons import sentence
 from twiceshy.memory.contrast.vocabulary import Phrase
-from twiceshy.memory.words import COMMAND, LINK, NEGATION, ORDER, names_in, occurs, runs_in, stems
+from twiceshy.memory.words import (
+    COMMAND,
+    LINK,
+    NEGATION,
+    ORDER,
+    names_in,
+    occurs,
+    runs_in,
+    stems,
+    unfenced,
+)
 
 LONGEST_FIELD = 160
 """Characters of one field of an answer."""
@@ -76,9 +86,8 @@ def read_answer(text: str) -> Answer | Reason:
     """
     if len(text) > LONGEST_ANSWER:
         return Reason.WRONG_FIELDS
-    fenced = re.fullmatch(r"\s*```(?:json)?\s*\n(.*?)\n?```\s*", text, re.DOTALL)
     try:
-        answer = msgspec.json.decode(fenced[1] if fenced else text, type=Answer)
+        answer = msgspec.json.decode(unfenced(text), type=Answer)
     except msgspec.ValidationError as error:
         return Reason.NOT_JSON if "Expected `object`" in str(error) else Reason.WRONG_FIELDS
     except (msgspec.DecodeError, UnicodeEncodeError):
