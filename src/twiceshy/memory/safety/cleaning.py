@@ -10,8 +10,7 @@ import msgspec
 from twiceshy.lessons import ContrastPair, Lesson
 from twiceshy.memory.safety.policy import Policy
 from twiceshy.memory.safety.secrets import scrub
-from twiceshy.memory.safety.seen import Run
-from twiceshy.memory.words import runs_in
+from twiceshy.memory.safety.seen import Run, copyable_runs
 
 GENERAL_TRIGGER = "at this task or one like it"
 TASK_TEXT = "task_text"
@@ -50,7 +49,7 @@ def without_task_text(lesson: Lesson, *, copied: Collection[Run], length: int) -
         copied: Runs of words that occur in data of the attempts.
         length: Words of each run.
     """
-    repeats = any(run in copied for run in runs_in(lesson.trigger, length=length))
+    repeats = any(run in copied for run in copyable_runs(lesson.trigger, length=length))
     if lesson.kind != "demonstration" or not repeats:
         return lesson
     return msgspec.structs.replace(

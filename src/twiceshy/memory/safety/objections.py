@@ -11,8 +11,8 @@ from twiceshy.lessons import Lesson
 from twiceshy.memory.safety.entities import EntityKind, entities_in, is_allowed
 from twiceshy.memory.safety.policy import Policy, highest_tier
 from twiceshy.memory.safety.secrets import scrub
-from twiceshy.memory.safety.seen import Run, Seen
-from twiceshy.memory.words import ORDER, names_in, runs_in, stems
+from twiceshy.memory.safety.seen import Run, Seen, copyable_runs
+from twiceshy.memory.words import ORDER, names_in, stems
 
 GROUNDED = 1 / 3
 """Share of the words of a told lesson's acts that the policy must have used itself; ours."""
@@ -69,7 +69,7 @@ def runs_of(lesson: Lesson, *, length: int) -> frozenset[Run]:
     return frozenset(
         run
         for part in told_parts(lesson)
-        for run in runs_in(part, length=length)
+        for run in copyable_runs(part, length=length)
         if len(stems(" ".join(run))) >= 2
     )
 
@@ -133,11 +133,11 @@ def _against_evidence(
 
 def _against_names(lesson: Lesson, *, seen: Seen, policy: Policy) -> Iterator[Objection]:
     """Object to what an agent could act on and the policy did not use by itself."""
-    own = seen.own_entities if policy.trust_own_calls else frozenset()
-    for part in told_parts(lesson):
-        for entity in sorted(entities_in(part)):
-            if entity not in own and not is_allowed(entity, policy.allowed):
-                yield Objection(_BY_KIND[entity.kind], entity.name)
+    named = {each for part in told_parts(lesson) for each in entities_in(part)}
+    for entity in sorted(named):
+        own = policy.trust_own_calls and entity in seen.own_entities
+        if not own and not is_allowed(entity, policy.allowed):
+            yield Objection(_BY_KIND[entity.kind], entity.name)
 
 
 def _against_acts(lesson: Lesson, *, seen: Seen) -> Iterator[Objection]:

@@ -64,6 +64,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     itself: "docs.python.org", "help@example.org", "pytest", "pip install numpy"."""
     trust_own_calls: bool = True
     """Whether lessons may name what the policy's own calls used before any text offered it."""
+    trust_facts: bool = False
+    """Whether lessons may repeat `Step.facts`: say so where your own environment writes them from a
+    fixed list, not from text that others can write."""
     least_tier: Tier = Tier.LOG
     """A lesson that rests on less trusted outcomes alone is quarantined."""
     max_per_origin: int = 5

@@ -8,6 +8,7 @@ policy used it *before* any text it was given had named it.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
 
@@ -21,11 +22,24 @@ TRUSTED_ROLES = ("assistant", "system")
 
 Run = tuple[str, ...]
 
+_VALUE = re.compile(r"[=()\[\]{}/|]+")
+
 
 def data_of(step: Step) -> str:
-    """Return what a step says that the policy did not: replies, errors, facts, user messages."""
+    """Return what a step says that the policy did not: replies, pages, errors, user messages."""
     own = "" if step.role in TRUSTED_ROLES else step.text
-    return " \n ".join(part for part in (own, step.error or "", *step.facts) if part)
+    return f"{own} \n {step.error}" if step.error else own
+
+
+def copyable_runs(text: str, *, length: int) -> Iterator[Run]:
+    """Yield runs of words inside one value or clause; a name with underscores is one word.
+
+    Example:
+        >>> list(copyable_runs("pay(to=ann_lee, note=a b c)", length=3))
+        [('a', 'b', 'c')]
+    """
+    for part in _VALUE.split(text.replace("_", "")):
+        yield from runs_in(part, length=length)
 
 
 def own_of(step: Step) -> str:
@@ -47,9 +61,11 @@ class Seen:
 
     Args:
         attempts: All attempts at hand.
+        trust_facts: Whether `Step.facts` are words of the caller's own environment, not data.
     """
 
-    def __init__(self, attempts: Sequence[Attempt]) -> None:
+    def __init__(self, attempts: Sequence[Attempt], *, trust_facts: bool = False) -> None:
+        self._trust_facts = trust_facts
         self.by_id = {each.id: each for each in attempts}
         self._attempts = attempts
         self._stems: dict[str, frozenset[str]] = {}
@@ -57,7 +73,16 @@ class Seen:
     @cached_property
     def own_entities(self) -> frozenset[Entity]:
         """What the policy named in calls, in some attempt before any text had named it."""
-        return frozenset(each for attempt in self._attempts for each in _untold(attempt))
+        return frozenset(each for attempt in self._attempts for each in self._untold(attempt))
+
+    def _untold(self, attempt: Attempt) -> Iterator[Entity]:
+        """Yield what the policy named in its calls before any text had named it."""
+        told = set(entities_in(attempt.prompt or ""))
+        for step in attempt.steps:
+            told.update(entities_in(" \n ".join(step.facts)))
+            for call in step.calls:
+                yield from (each for each in _named(call) if each not in told)
+            told |= entities_in(data_of(step))
 
     def copied(self, wanted: Collection[Run], *, length: int) -> frozenset[Run]:
         """Return which of these runs of words occur in data of any attempt.
@@ -67,15 +92,15 @@ class Seen:
             length: Words of each run.
         """
         found: set[Run] = set()
-        for text in self._data():
-            found.update(run for run in runs_in(text, length=length) if run in wanted)
+        for text in {text for attempt in self._attempts for text in self._data(attempt)}:
+            found.update(run for run in copyable_runs(text, length=length) if run in wanted)
         return frozenset(found)
 
-    def _data(self) -> Iterator[str]:
-        for attempt in self._attempts:
-            if attempt.prompt:
-                yield attempt.prompt
-            yield from filter(None, map(data_of, attempt.steps))
+    def _data(self, attempt: Attempt) -> Iterator[str]:
+        yield attempt.prompt or ""
+        for step in attempt.steps:
+            yield data_of(step)
+            yield from () if self._trust_facts else step.facts
 
     def own_stems(self, ids: Collection[str]) -> frozenset[str]:
         """Return the stems of what the policy said and called in these attempts."""
@@ -87,15 +112,6 @@ class Seen:
             text = " ".join(map(own_of, self.by_id[identity].steps)).replace("_", " ")
             self._stems[identity] = frozenset(stems(text))
         return self._stems[identity]
-
-
-def _untold(attempt: Attempt) -> Iterator[Entity]:
-    """Yield what the policy named in its calls before any text had named it."""
-    told = set(entities_in(attempt.prompt or ""))
-    for step in attempt.steps:
-        for call in step.calls:
-            yield from (each for each in _named(call) if each not in told)
-        told |= entities_in(data_of(step))
 
 
 def _named(call: ToolCall) -> frozenset[Entity]:

@@ -31,7 +31,6 @@ from twiceshy.memory.safety.policy import Policy
 from twiceshy.memory.safety.secrets import Scrubber, scrubber
 from twiceshy.memory.safety.seen import Seen
 
-
 _IN_USE = (Status.ACTIVE, Status.SHADOW)
 
 
@@ -125,7 +124,7 @@ class _Gate:
     ) -> None:
         self._policy = policy
         self._known = {each.id: each for each in known}
-        self._seen = Seen(attempts)
+        self._seen = Seen(attempts, trust_facts=policy.trust_facts)
         self._known_ids = frozenset(one for each in known for one in evidence_ids(each))
         lessons = [*(one for edit in edits for one in _lessons(edit)), *known]
         runs = frozenset().union(*(runs_of(one, length=policy.copied_words) for one in lessons))

@@ -56,7 +56,7 @@ def extract(
     max_questions: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Told:
-    """Ask about attempts, task by task: those with both outcomes first, those without success never.
+    """Ask about attempts by task: those with both outcomes first, those without success never.
 
     A model that fails costs nothing but its own lessons: the failure is told in `Asked.errors`.
 
