@@ -16,7 +16,7 @@ import sys
 import time
 import traceback
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -77,7 +77,7 @@ def start(job: dict[str, Any], *, bank: Path, acknowledged: Path) -> int:
     return child
 
 
-def do(job: dict[str, Any], *, bank: Path, acknowledged: Path) -> NoReturn:
+def do(job: dict[str, Any], *, bank: Path, acknowledged: Path) -> None:
     code = 1
     try:
         if job["version"] == 2:
