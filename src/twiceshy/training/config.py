@@ -25,11 +25,15 @@ import msgspec
 import torch
 
 from twiceshy.errors import BadInput
+from twiceshy.objectives.all_wrong import AllWrong
 from twiceshy.objectives.denominator import Denominator, DenominatorKind, denominator_of
-from twiceshy.objectives.registry import bind_credit, bind_loss, bind_objective
+from twiceshy.objectives.registry import bind_credit
+from twiceshy.training.binding import LABEL_LOSSES, bound_advantages, bound_loss, tried
 from twiceshy.training.evaluate import EvaluationConfig
+from twiceshy.training.guarding import GuardConfig
 from twiceshy.training.loop import RlConfig
 from twiceshy.training.policy import PolicyConfig
+from twiceshy.training.scheduling import Schedule
 from twiceshy.training.sft import SftConfig, sft_recipe
 from twiceshy.training.tasks import Chain, Change, Countdown, ReasoningGym
 from twiceshy.training.update import StepObjective, per_drawn_token
@@ -44,8 +48,13 @@ class ObjectiveConfig(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         name: From labels to advantages.
         options: Its options.
-        loss: From log-probabilities and advantages to a loss.
+        schedules: Options that change during the run, by their names.
+        all_wrong: What to do with a group whose scored attempts all failed.
+        all_wrong_strength: Its scale, 0 to 1, for the choices that penalise.
+        loss: From log-probabilities and advantages to a loss. "unlikelihood", "npo" and "kto" take
+            the label instead and go with the name "reinforce".
         loss_options: Its options.
+        guards: What is kept out of the loss, and added to it.
         credit: Spreads advantages over tokens.
         credit_options: Its options.
         denominator: "budget" divides by rollouts times the budget, whatever was drawn.
@@ -53,8 +62,12 @@ class ObjectiveConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str = "w_reinforce"
     options: dict[str, Option] = {}
+    schedules: dict[str, Schedule] = {}
+    all_wrong: AllWrong = "as_is"
+    all_wrong_strength: float = 1.0
     loss: str = "reinforce"
     loss_options: dict[str, Option] = {}
+    guards: GuardConfig = GuardConfig()
     credit: str = "uniform"
     credit_options: dict[str, int | float] = {}
     denominator: Literal["budget", "tokens", "sequences"] = "budget"
@@ -85,6 +98,15 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         step_objective(self.objective, group_size=self.rl.group_size)
+        several = self.rl.update.n_minibatches * self.rl.update.n_epochs > 1
+        if self.objective.guards.needs_several_updates and not several:
+            raise BadInput(
+                "several updates a step with guards.drift or guards.llds, which do nothing to the "
+                "policy that sampled",
+                got="one",
+                where="objective.guards",
+                fix="Set rl.update.n_minibatches to 2 or more.",
+            )
         other = self.evaluation_task
         if other is not None and other.symbols != self.task.symbols:
             raise BadInput(
@@ -109,16 +131,44 @@ def step_objective(config: ObjectiveConfig, *, group_size: int) -> StepObjective
         ...     torch.tensor([1, -1]), torch.tensor([0, 0])).tolist()
         [0.0, -1.0]
     """
-    kind = config.denominator
-    return StepObjective(
-        name=msgspec.json.encode(config).decode(),
-        advantages=bind_objective(config.name, group_size=group_size, options=config.options),
-        loss=bind_loss(config.loss, options=config.loss_options),
-        denominator=per_drawn_token if kind == "budget" else _Counted(kind),
-        credit=None
-        if config.credit == "uniform"
-        else bind_credit(config.credit, options=config.credit_options),
+    kind, guards = config.denominator, config.guards
+    bound = bound_advantages(
+        config.name,
+        group_size=group_size,
+        options=config.options,
+        schedules=config.schedules,
+        all_wrong=config.all_wrong,
+        strength=config.all_wrong_strength,
     )
+    credit = bind_credit(config.credit, options=config.credit_options)
+    loss = bound_loss(config.loss, options=config.loss_options)
+    if config.loss in LABEL_LOSSES:
+        _require_labels(config)
+    objective = StepObjective(
+        name=msgspec.json.encode(config).decode(),
+        advantages=bound.advantages,
+        loss=loss,
+        denominator=per_drawn_token if kind == "budget" else _Counted(kind),
+        takes=bound.takes,
+        credit=None if config.credit == "uniform" else credit,
+        guards=None if guards.is_off else guards,
+        needs_reference=bool(config.loss in LABEL_LOSSES and LABEL_LOSSES[config.loss].takes),
+        reads_every_row=guards.llds is not None,
+    )
+    return tried(objective, group_size=group_size)
+
+
+def _require_labels(config: ObjectiveConfig) -> None:
+    """Refuse what a loss of labels would not look at: weights, token credit, penalties."""
+    plain = (config.name, config.options, config.schedules, config.credit)
+    if plain != ("reinforce", {}, {}, "uniform") or config.all_wrong not in ("as_is", "drop"):
+        raise BadInput(
+            'objective.name = "reinforce" without options, schedules, credit or penalties, which a '
+            "loss of labels does not look at",
+            got=config.name,
+            where=f"loss {config.loss}",
+            fix="Give weights in objective.loss_options.",
+        )
 
 
 class _Counted(msgspec.Struct, frozen=True):
