@@ -13,6 +13,10 @@ from typing import TYPE_CHECKING, Any
 from twiceshy.errors import missing_extra
 
 if TYPE_CHECKING:
+    from twiceshy.training.base import BaseCard as BaseCard
+    from twiceshy.training.base import BasePolicy as BasePolicy
+    from twiceshy.training.base import base_policies as base_policies
+    from twiceshy.training.base import base_policy as base_policy
     from twiceshy.training.checkpoint import load_policy as load_policy
     from twiceshy.training.checkpoint import save_policy as save_policy
     from twiceshy.training.config import ObjectiveConfig as ObjectiveConfig
@@ -46,6 +50,10 @@ if TYPE_CHECKING:
     from twiceshy.training.update import UpdateConfig as UpdateConfig
 
 _HOME = {
+    "BaseCard": "base",
+    "BasePolicy": "base",
+    "base_policies": "base",
+    "base_policy": "base",
     "load_policy": "checkpoint",
     "save_policy": "checkpoint",
     "ObjectiveConfig": "config",
