@@ -20,7 +20,7 @@ from twiceshy.objectives.checks import require_choice, unknown_name
 from twiceshy.objectives.denominator import Denominator
 from twiceshy.objectives.loss_types import Loss
 from twiceshy.objectives.offline import kto, npo, unlikelihood
-from twiceshy.objectives.registry import LOSSES, bind_loss, bind_objective, find_objective
+from twiceshy.objectives.registry import LOSSES, bind_loss, bind_objective
 from twiceshy.training.scheduling import Schedule, Scheduled
 from twiceshy.training.update import LossFunction, StepObjective
 
@@ -85,8 +85,6 @@ def bound_advantages(
         name, group_size=group_size, options=options, all_wrong=all_wrong, strength=strength
     )
     takes = {"mask", READS_TOKENS[all_wrong]} if all_wrong in READS_TOKENS else set()
-    if find_objective(name).needs_luck:
-        takes.add("p_lucky")
     if not schedules:
         return BoundAdvantages(bound, frozenset(takes))
     return BoundAdvantages(Scheduled(bound, schedules), frozenset({*takes, "step"}))
@@ -136,8 +134,10 @@ def tried(objective: StepObjective, *, group_size: int) -> StepObjective:
     mask = torch.ones(group_size, 2, dtype=torch.bool)
     logp = torch.full((group_size, 2), -1.0)
     labels = torch.full((group_size,), -1, dtype=torch.int8)
-    offered = {"logp": logp, "entropy": -logp, "mask": mask, "step": 0, "p_lucky": labels * 0.0}
+    offered = {"logp": logp, "entropy": -logp, "mask": mask, "step": 0}
     taken = {name: offered[name] for name in objective.takes}
+    if objective.needs_luck:
+        taken["p_lucky"] = torch.zeros(group_size)
     advantages = objective.advantages(labels, torch.zeros(group_size, dtype=torch.int64), **taken)
     if objective.credit is not None:
         advantages = advantages.reshape(group_size, -1) * objective.credit(logp, -logp, mask)

@@ -11,6 +11,9 @@ n_steps = 50
 [objective]
 name = "w_reinforce"
 options = { lambda_pos = 0.1 }
+
+[gate]
+kind = "frontier"
 """
 
 from __future__ import annotations
@@ -27,14 +30,17 @@ import torch
 from twiceshy.errors import BadInput
 from twiceshy.objectives.all_wrong import AllWrong
 from twiceshy.objectives.denominator import Denominator, DenominatorKind, denominator_of
-from twiceshy.objectives.registry import bind_credit
+from twiceshy.objectives.registry import bind_credit, find_objective
 from twiceshy.training.binding import LABEL_LOSSES, bound_advantages, bound_loss, tried
+from twiceshy.training.curriculum import Curriculum, KnowsLuck
 from twiceshy.training.evaluate import EvaluationConfig
+from twiceshy.training.gates import Gate, NoGate, gate_curriculum
 from twiceshy.training.guarding import GuardConfig
 from twiceshy.training.loop import RlConfig
 from twiceshy.training.policy import PolicyConfig
 from twiceshy.training.scheduling import Schedule
 from twiceshy.training.sft import SftConfig, sft_recipe
+from twiceshy.training.stopping import StopConfig
 from twiceshy.training.tasks import Chain, Change, Countdown, ReasoningGym
 from twiceshy.training.update import StepObjective, per_drawn_token
 
@@ -82,8 +88,13 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
         sft: How the base policy is made; None: the task's usual recipe.
         rl: The loop.
         objective: What is maximised.
+        gate: Which prompts are visited and which groups learned from.
         evaluation: How it is measured.
         evaluation_task: Task it is measured on; None: `task`. It has to share its symbols.
+        stop: Limits at which the run stops by itself.
+        base: Where it starts: the name of a base policy that ships, a file of `save_policy`, or
+            "none" for one made by `sft` first. None: the one that ships for the task; without one,
+            or with `model` or `sft` given, as "none".
         seed: Seed of everything random.
     """
 
@@ -92,12 +103,22 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
     sft: SftConfig | None = None
     rl: RlConfig = RlConfig()
     objective: ObjectiveConfig = ObjectiveConfig()
+    gate: Gate = NoGate()
     evaluation: EvaluationConfig = EvaluationConfig()
     evaluation_task: AnyTask | None = None
+    stop: StopConfig = StopConfig()
+    base: str | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
-        step_objective(self.objective, group_size=self.rl.group_size)
+        if self.base not in (None, "none") and self.makes_its_base:
+            raise BadInput(
+                "no [model] and no [sft], which are for a base policy that is made first",
+                got=f"base = {self.base!r} as well",
+                where="base",
+                fix='Leave them out, or set base = "none".',
+            )
+        objective = step_objective(self.objective, group_size=self.rl.group_size)
         several = self.rl.update.n_minibatches * self.rl.update.n_epochs > 1
         if self.objective.guards.needs_several_updates and not several:
             raise BadInput(
@@ -107,11 +128,33 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
                 where="objective.guards",
                 fix="Set rl.update.n_minibatches to 2 or more.",
             )
+        curriculum = self.curriculum()
+        if objective.needs_luck and not isinstance(curriculum, KnowsLuck):
+            raise BadInput(
+                "the frontier gate, which knows how likely luck is",
+                got=f"objective {self.objective.name} without it",
+                where="gate.kind",
+                fix='Set kind = "frontier" in [gate].',
+            )
         other = self.evaluation_task
         if other is not None and other.symbols != self.task.symbols:
             raise BadInput(
                 "an evaluation task of the same kind as the task", where="evaluation_task"
             )
+
+    def curriculum(self) -> Curriculum:
+        """Return a new curriculum as the gate describes it.
+
+        Raises:
+            BadInput: If the gate needs a rate of undeserved reward and there is none.
+        """
+        rate = self.task.guess_rate
+        return gate_curriculum(self.gate, n_pool=self.rl.n_prompts, guess_rate=rate)
+
+    @property
+    def makes_its_base(self) -> bool:
+        """Whether the size or the training of a base policy of its own is described."""
+        return self.sft is not None or self.model != PolicyConfig()
 
     @property
     def base_recipe(self) -> SftConfig:
@@ -154,6 +197,7 @@ def step_objective(config: ObjectiveConfig, *, group_size: int) -> StepObjective
         guards=None if guards.is_off else guards,
         needs_reference=bool(config.loss in LABEL_LOSSES and LABEL_LOSSES[config.loss].takes),
         reads_every_row=guards.llds is not None,
+        needs_luck=find_objective(config.name).needs_luck,
     )
     return tried(objective, group_size=group_size)
 
@@ -269,10 +313,11 @@ def _struct_of(hint: Any, value: dict[str, Any], *, path: str, where: str) -> An
     if len(structs) < 2:
         return structs[0] if structs else None
     by_tag = {struct.__struct_config__.tag: struct for struct in structs}
-    name = value.get("name")
+    field = structs[0].__struct_config__.tag_field or "name"
+    name = value.get(field)
     if name not in by_tag:
         near = difflib.get_close_matches(str(name), [str(tag) for tag in by_tag], n=1)
         fix = f"Did you mean {near[0]}?" if near else ""
         names = ", ".join(str(tag) for tag in by_tag)
-        raise BadInput(f"a name among {names}", got=str(name), where=f"{where}: {path}", fix=fix)
+        raise BadInput(f"a {field} among {names}", got=str(name), where=f"{where}: {path}", fix=fix)
     return by_tag[name]

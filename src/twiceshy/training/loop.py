@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from twiceshy.errors import BadInput
 from twiceshy.evidence.report import Alarm
@@ -25,7 +28,7 @@ from twiceshy.training.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from twiceshy.training.curriculum import Curriculum, UniformPrompts
+from twiceshy.training.curriculum import Curriculum, KnowsLuck, UniformPrompts
 from twiceshy.training.evaluate import Evaluation, EvaluationConfig, evaluate
 from twiceshy.training.policy import TinyPolicy, as_tensor
 from twiceshy.training.rollouts import Rollouts, TruncatedAs, roll_out
@@ -173,6 +176,13 @@ class _Run:
         self.reference = copy.deepcopy(policy) if objective.needs_reference else None
         self.pool = task.prompts(config.n_prompts, split="train", seed=seed)
         self.curriculum: Curriculum = curriculum or UniformPrompts(config.n_prompts)
+        if objective.needs_luck and not isinstance(self.curriculum, KnowsLuck):
+            raise BadInput(
+                "a curriculum that knows how likely luck is",
+                got=self.curriculum.name,
+                where="objective",
+                fix="Use the frontier gate, or an objective that does not need p_lucky.",
+            )
         self.evaluation_task = evaluation_task or task
         self.optimiser = torch.optim.Adam(
             policy.parameters(), lr=config.learning_rate, betas=(0.9, 0.95)
@@ -191,7 +201,7 @@ class _Run:
             self.stop,
         ]
         digest = hashlib.sha256(msgspec.json.encode(parts))
-        digest.update(type(self.curriculum).__qualname__.encode())
+        digest.update(self.curriculum.name.encode())
         for weights in self.policy.state_dict().values():
             digest.update(weights.numpy().tobytes())
         return f"{self.objective.name} {digest.hexdigest()[:16]}"
@@ -237,6 +247,7 @@ class _Run:
                 step=step,
                 truncated_as=self.config.truncated_as,
             )
+            luck = self._luck(chosen, rollouts)
             learned = self.curriculum.observe(chosen, rollouts.labels_by_group, step=step)
         with self._timed("updates"):
             gated = rollouts.labels * as_tensor(learned)[rollouts.group]
@@ -249,6 +260,7 @@ class _Run:
                 seed=self.seed,
                 step=step,
                 reference=self.reference,
+                p_lucky=luck,
             )
         first = records[1].metrics if len(records) > 1 else {}
         checks = step_checks(
@@ -272,6 +284,12 @@ class _Run:
             evaluation=evaluation,
             stopped_by=stopped_by,
         )
+
+    def _luck(self, chosen: NDArray[np.int64], rollouts: Rollouts) -> Tensor | None:
+        """Return P(a success is undeserved) of every row, by earlier visits; None if not needed."""
+        if not self.objective.needs_luck or not isinstance(self.curriculum, KnowsLuck):
+            return None
+        return as_tensor(self.curriculum.luck(chosen)).float()[rollouts.group]
 
     def _judged(
         self, step: int, rules: list[Alarm], records: list[StepRecord]

@@ -67,6 +67,7 @@ class StepObjective:
             policy the run began with, and `kl`.
         reads_every_row: Whether a row of advantage 0 can have a gradient (a KL term, say). If not,
             such rows are left out of the computation; nothing else changes.
+        needs_luck: Whether `advantages` takes `p_lucky`, which the curriculum must then know.
     """
 
     name: str
@@ -78,6 +79,7 @@ class StepObjective:
     guards: GuardConfig | None = None
     needs_reference: bool = False
     reads_every_row: bool = False
+    needs_luck: bool = False
 
 
 class UpdateConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,6 +128,7 @@ def update(
     seed: int,
     step: int,
     reference: TinyPolicy | None = None,
+    p_lucky: Tensor | None = None,
 ) -> Updated:
     """Update the policy in place from one step's rollouts.
 
@@ -137,12 +140,14 @@ def update(
         config: Minibatches and clipping.
         seed: Seed of the run.
         step: Step of the run.
-        reference: The policy the run began with, where the objective needs one.
+        reference: The policy the run began with, for objectives that need it.
+        p_lucky: Chance that a success of each row is undeserved, (N,), for objectives that need it.
 
     Raises:
-        BadInput: When there are fewer groups than minibatches, or a loss is not finite.
+        BadInput: When there are fewer groups than minibatches, luck is needed and not given, or a
+            loss is not finite.
     """
-    advantages = step_advantages(objective, rollouts, step=step)
+    advantages = step_advantages(objective, rollouts, step=step, p_lucky=p_lucky)
     referred = _referred(objective, rollouts, reference)
     losses: list[float] = []
     norms: list[float] = []
@@ -172,15 +177,21 @@ def update(
     )
 
 
-def step_advantages(objective: StepObjective, rollouts: Rollouts, *, step: int) -> Tensor:
+def step_advantages(
+    objective: StepObjective, rollouts: Rollouts, *, step: int, p_lucky: Tensor | None = None
+) -> Tensor:
     """Return the advantages of all rows of a step, (N,), or (N, T) by token."""
-    offered = {
+    offered: dict[str, Tensor | int] = {
         "logp": rollouts.logp,
         "entropy": rollouts.entropy,
         "mask": rollouts.mask,
         "step": step,
     }
     taken = {name: value for name, value in offered.items() if name in objective.takes}
+    if objective.needs_luck:
+        if p_lucky is None:
+            raise BadInput("p_lucky for every row", where="update")
+        taken["p_lucky"] = p_lucky
     return objective.advantages(rollouts.labels, rollouts.group, **taken)
 
 
