@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -38,6 +38,21 @@ def _bar(label: str) -> Iterator[Callable[[float, float], None]]:
     finally:
         if visible:
             bar.stop()
+
+
+@contextmanager
+def staged_progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Yield a callback (stage, steps done, steps in all); each stage has a bar of its own."""
+    with ExitStack() as stack:
+        bars: dict[str, Callable[[float, float], None]] = {}
+
+        def advance(stage: str, done: int, total: int) -> None:
+            if stage not in bars:
+                stack.close()
+                bars[stage] = stack.enter_context(_bar(stage))
+            bars[stage](done, total)
+
+        yield advance
 
 
 @contextmanager

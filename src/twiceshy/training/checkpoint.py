@@ -54,8 +54,8 @@ def load_checkpoint(path: Path, *, identity: str) -> Checkpoint | None:
     found = _load(path, kind="run")
     if found["identity"] != identity:
         raise BadInput(
-            f"a checkpoint of {identity}",
-            got=str(found["identity"]),
+            "a checkpoint of the same run: task, objective, config, seed and base policy",
+            got="another run's",
             where=str(path),
             fix="Choose another folder, or delete this one to start again.",
         )
