@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import shlex
-import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated
@@ -12,8 +10,8 @@ from typing import Annotated
 import typer
 
 from twiceshy.cli.inputs import AsJson
-from twiceshy.cli.output import note, show
-from twiceshy.cli.progress import step_progress
+from twiceshy.cli.output import show
+from twiceshy.cli.progress import going_on, step_progress
 from twiceshy.cli.provenance import with_manifest
 from twiceshy.errors import BadInput
 
@@ -44,12 +42,12 @@ def reproduce(
     name = f"{study}-quick" if quick else study
     folder = out if out is not None else Path("twiceshy-reproduce") / name
     label = f"reproducing {study}"
-    try:
-        with with_manifest([study]) as stamp, step_progress(label) as advance:
-            report = run(folder, quick=quick, processes=processes, progress=advance)
-    except KeyboardInterrupt:
-        note(f"Go on with: {shlex.join(['twiceshy', *sys.argv[1:]])} (the study is in {folder})")
-        raise
+    with (
+        going_on(f"the study is in {folder}"),
+        with_manifest([study]) as stamp,
+        step_progress(label) as advance,
+    ):
+        report = run(folder, quick=quick, processes=processes, progress=advance)
     show(stamp(report), as_json=as_json, details=folder)
 
 

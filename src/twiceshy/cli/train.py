@@ -5,19 +5,16 @@ from __future__ import annotations
 import difflib
 import json
 import os
-import shlex
-import sys
 import tomllib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from twiceshy.cli.inputs import AsJson
-from twiceshy.cli.output import note, show
-from twiceshy.cli.progress import staged_progress
+from twiceshy.cli.output import show
+from twiceshy.cli.progress import going_on, staged_progress
 from twiceshy.errors import BadInput, MissingExtra
 
 TASKS = ("chain", "change", "countdown")
@@ -91,19 +88,9 @@ def train(
     folder = out if out is not None else _FOLDER / name
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)  # a second thread costs such small matrices more than it gives
-    with _how_to_go_on(folder), staged_progress() as advance:
+    with going_on(f"the run is in {folder}"), staged_progress() as advance:
         result = run_training(run, folder=folder, progress=advance)
     show(result.report, as_json=as_json, picture=result.picture, details=folder)
-
-
-@contextmanager
-def _how_to_go_on(folder: Path) -> Iterator[None]:
-    """Say after Ctrl-C which command goes on, and from where."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        note(f"Go on with: {shlex.join(['twiceshy', *sys.argv[1:]])} (the run is in {folder})")
-        raise
 
 
 def _task_lines(task: str | None) -> list[str]:
