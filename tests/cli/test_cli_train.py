@@ -229,17 +229,18 @@ def ended_by(sent: signal.Signals, words: list[str], *, metrics: Path, after: in
     return told
 
 
-def test_killed_at_a_random_step_it_ends_bit_identical(config: Path, tmp_path: Path) -> None:
-    """Interrupted by Ctrl-C, then killed by the kernel, then let run."""
+def test_killed_at_a_random_step_it_ends_bit_identical(
+    run: Run, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Interrupted by Ctrl-C, then killed by the kernel, then let run to its end."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)  # the command then takes one thread
     n_steps = 80
-    words = [COMMAND, "train", "--config", str(config), "--set", f"rl.n_steps={n_steps}"]
+    words = ["train", "--config", str(config), "--set", f"rl.n_steps={n_steps}", "--out"]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    subprocess.run([*words, "--out", str(whole)], env=ENVIRONMENT, check=False, capture_output=True)
+    run(*words, whole)
     assert n_lines(whole / "metrics.jsonl") == n_steps + 1
-    draw = random.Random()
-    first = draw.randint(1, 40)
-    command = [*words, "--out", str(broken)]
-    metrics = broken / "metrics.jsonl"
+    first = random.Random().randint(1, 40)
+    command, metrics = [COMMAND, *words, str(broken)], broken / "metrics.jsonl"
     shown = ended_by(signal.SIGINT, command, metrics=metrics, after=first)
     assert "Traceback" not in shown
     assert f"Go on with: twiceshy train --config {config}" in shown
@@ -247,7 +248,7 @@ def test_killed_at_a_random_step_it_ends_bit_identical(config: Path, tmp_path: P
     reached = n_lines(metrics)
     assert reached < n_steps
     ended_by(signal.SIGKILL, command, metrics=metrics, after=min(reached + 10, n_steps - 15))
-    done = subprocess.run(command, env=ENVIRONMENT, check=False, capture_output=True)
+    done = run(*words, broken)
     assert done.returncode in (0, 1), done.stderr
     assert metrics.read_bytes() == (whole / "metrics.jsonl").read_bytes(), f"stopped at {first}"
     assert (broken / "curve.png").read_bytes() == (whole / "curve.png").read_bytes()

@@ -22,7 +22,7 @@ _COLOURS = ("#2f6da8", "#3f8f5f", "#b4502f", "#7a4fa3", "#8a6d1f", "#555b66")
 _GRID = "#e3e5e8"
 _INK = "#22262c"
 _MIN_SPAN = 0.05
-_N_TICKS = 5
+_N_TICKS = 6
 
 
 def draw_run(records: Sequence[StepRecord], *, config: RunConfig, path: Path) -> Path:
