@@ -35,7 +35,7 @@ from twiceshy.training.rollouts import Rollouts, TruncatedAs, roll_out
 from twiceshy.training.stopping import StopConfig, early_stop, step_alarms
 from twiceshy.training.streams import row_hashes
 from twiceshy.training.tasks import FAULTS, Fault, Task
-from twiceshy.training.update import StepObjective, UpdateConfig, Updated, update
+from twiceshy.training.update import StepObjective, UpdateConfig, Updated, right_change, update
 
 METRICS, CHECKPOINT = "metrics.jsonl", "checkpoint.pt"
 
@@ -262,6 +262,7 @@ class _Run:
                 reference=self.reference,
                 p_lucky=luck,
             )
+            likelihood = right_change(self.policy, rollouts)
         first = records[1].metrics if len(records) > 1 else {}
         checks = step_checks(
             rollouts,
@@ -278,6 +279,7 @@ class _Run:
                 **seen,
                 "n_groups_learned": float(learned.sum()),
                 **_update_metrics(updated),
+                **likelihood,
                 **{f"check/{check.name}": check.value for check in checks},
             },
             alarms=(*alarms, *rules),
