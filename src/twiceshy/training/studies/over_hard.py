@@ -2,9 +2,9 @@
 
 Cheng et al. (2605.28388) report that training on prompts solved 0 of 8 times lowers benchmark
 averages and teaches guessing. Here pools of digit chains hold 0, 50 or 90 % over-hard prompts of
-two kinds: those whose honest solution does not fit the budget, so only guessing can be paid, and those
-that cannot be learned, where computing and guessing both earn one in ten. Three objectives, three
-gates, paired by seed.
+two kinds: those whose honest solution does not fit the budget, so only guessing can be paid, and
+those that cannot be learned, where computing and guessing both earn one in ten. Three objectives,
+three gates, paired by seed.
 """
 
 from __future__ import annotations
