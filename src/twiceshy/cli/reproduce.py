@@ -19,7 +19,10 @@ STUDIES = {
     "negative-reinforcement": "twiceshy.training.studies:run_negative_reinforcement",
     "over-hard": "twiceshy.training.studies:run_over_hard",
 }
-"""Each study by name: a function (folder, *, quick, processes, progress) -> Report."""
+"""Each study by name: a function (folder, *, quick, processes, progress) -> Report.
+
+`progress` is called with (jobs done, jobs in all, name of the last one).
+"""
 
 
 def reproduce(
@@ -47,7 +50,12 @@ def reproduce(
         with_manifest([study]) as stamp,
         step_progress(label) as advance,
     ):
-        report = run(folder, quick=quick, processes=processes, progress=advance)
+        report = run(
+            folder,
+            quick=quick,
+            processes=processes,
+            progress=lambda done, total, _name: advance(done, total),
+        )
     show(stamp(report), as_json=as_json, details=folder)
 
 
