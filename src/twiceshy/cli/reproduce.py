@@ -16,8 +16,8 @@ from twiceshy.cli.provenance import with_manifest
 from twiceshy.errors import BadInput
 
 STUDIES = {
-    "negative-reinforcement": "twiceshy.training.studies:run_negative_reinforcement",
-    "over-hard": "twiceshy.training.studies:run_over_hard",
+    "negative-reinforcement": "twiceshy.training.studies.negative_reinforcement:run_negative_reinforcement",
+    "over-hard": "twiceshy.training.studies.over_hard:run_over_hard",
 }
 """Each study by name: a function (folder, *, quick, processes, progress) -> Report.
 

@@ -68,7 +68,7 @@ def find_run(runs: Runs, setting: Setting, *, objective: str, seed: int) -> Run 
 
 def arm_curve(plan: Plan, runs: Runs, arm: Arm, *, seed: int, outcome: Outcome) -> Curve | None:
     """Return the curve of one seed of an arm; None when it was not run or ended at once."""
-    setting = plan.settings[arm[0]]
+    setting = plan.setting(arm[0])
     run = find_run(runs, setting, objective=arm[1], seed=seed)
     base = find_run(runs, setting, objective=BASE, seed=seed)
     if run is None or base is None or not run.points:

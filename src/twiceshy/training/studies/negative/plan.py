@@ -47,7 +47,6 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
         denominator: What the sum over a batch is divided by.
         eval_steps: Steps after which a run is evaluated.
         slow_steps: Further ones for the objectives in `SLOW`.
-        later: Objectives that wait until everything else is done.
     """
 
     name: str
@@ -62,7 +61,6 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     denominator: Literal["budget", "tokens", "sequences"] = "budget"
     eval_steps: tuple[int, ...] = (10, 20, 40, 70, 100)
     slow_steps: tuple[int, ...] = ()
-    later: tuple[str, ...] = ()
 
     def steps(self, objective: str) -> tuple[int, ...]:
         """Return the steps after which a run is evaluated."""
@@ -124,13 +122,15 @@ QUESTIONS = {
 }
 
 
+Phase = tuple[tuple[str, tuple[str, ...]], ...]
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """The whole experiment.
 
     Attributes:
-        phases: Settings in order of importance; the objectives a setting puts off and the settings
-            of `last` come after all of them.
-        last: Settings that wait until everything else is done.
+        settings: All settings; every objective of each is run.
+        phases: What is run first, as settings' names with objectives. The rest comes after it.
         n_seeds: Seeds of prompts and draws.
         seed_block: The phases are gone through for this many seeds, then for as many more, so that
             an early stop leaves fewer seeds and no empty phase.
@@ -139,19 +139,17 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         contrasts: What is compared.
     """
 
-    phases: tuple[tuple[Setting, ...], ...]
-    last: tuple[Setting, ...] = ()
+    settings: tuple[Setting, ...]
+    phases: tuple[Phase, ...] = ()
     n_seeds: int
-    seed_block: int = 2
+    seed_block: int = 4
     n_prompts: int
     n_samples: int
     contrasts: tuple[Contrast, ...]
 
-    @property
-    def settings(self) -> dict[str, Setting]:
-        """All settings by name."""
-        phases = (*self.phases, self.last)
-        return {setting.name: setting for phase in phases for setting in phase}
+    def setting(self, name: str) -> Setting:
+        """Return a setting by name."""
+        return next(setting for setting in self.settings if setting.name == name)
 
 
 MAIN = Setting(
@@ -167,7 +165,6 @@ OFF_POLICY = Setting(
     n_minibatches=4,
     loss="ppo_clip",
     eval_steps=(5, 10, 20, 40, 70, 100),
-    later=("reinforce",),
 )
 SMALL_BATCHES = Setting(
     name="countdown-weak, 4 small batches",
@@ -176,7 +173,6 @@ SMALL_BATCHES = Setting(
     prompts_per_step=8,
     n_steps=400,
     eval_steps=(20, 40, 80, 160, 280, 400),
-    later=("w_reinforce", "grpo"),
 )
 OFF_POLICY_FAST = Setting(
     name="countdown-weak, 4 updates a batch, rate 1e-4",
@@ -187,7 +183,6 @@ OFF_POLICY_FAST = Setting(
     loss="ppo_clip",
     n_steps=40,
     eval_steps=(3, 6, 12, 20, 40),
-    later=("w_reinforce",),
 )
 UNCLIPPED_FAST = Setting(
     name="countdown-weak, 4 updates a batch, rate 1e-4, no ratio",
@@ -206,12 +201,9 @@ SMALL_BATCHES_FAST = Setting(
     prompts_per_step=8,
     n_steps=160,
     eval_steps=(12, 24, 48, 80, 160),
-    later=("w_reinforce",),
 )
 _WIDE = ("psr", "nsr", "w_reinforce", "grpo", "maxrl", "pass_at_k")
-STRONG = Setting(
-    name="countdown-strong", base="countdown-strong", objectives=_WIDE, later=("pass_at_k",)
-)
+STRONG = Setting(name="countdown-strong", base="countdown-strong", objectives=_WIDE)
 CHANGE_WEAK = Setting(
     name="change-weak",
     base="change-weak",
@@ -220,7 +212,6 @@ CHANGE_WEAK = Setting(
     learning_rate=1e-4,
     n_steps=80,
     eval_steps=(10, 20, 40, 80),
-    later=("pass_at_k",),
 )
 CHANGE_STRONG = msgspec.structs.replace(CHANGE_WEAK, name="change-strong", base="change-strong")
 
@@ -320,14 +311,24 @@ def _length_contrasts(settings: tuple[Setting, ...]) -> list[Contrast]:
 def full_plan() -> Plan:
     """Return the experiment as reported."""
     fast = (OFF_POLICY_FAST, SMALL_BATCHES_FAST, UNCLIPPED_FAST)
-    phases = (
-        (MAIN, OFF_POLICY, SMALL_BATCHES, *fast),
-        (STRONG, CHANGE_WEAK, CHANGE_STRONG),
+    elsewhere = (STRONG, CHANGE_WEAK, CHANGE_STRONG)
+    settings = (MAIN, OFF_POLICY, SMALL_BATCHES, *fast, *elsewhere, *_lengths())
+    core, both = ("psr", "nsr", "grpo", "maxrl"), ("psr", "nsr")
+    first = (
+        (MAIN.name, (*core, "w_reinforce")),
+        (OFF_POLICY_FAST.name, both),
+        (SMALL_BATCHES_FAST.name, both),
     )
-    settings = (*(setting for phase in phases for setting in phase), *_lengths())
+    second = (
+        *((setting.name, core) for setting in elsewhere),
+        (OFF_POLICY.name, core),
+        (MAIN.name, MAIN.objectives),
+        (SMALL_BATCHES.name, both),
+        (UNCLIPPED_FAST.name, both),
+    )
     return Plan(
-        phases=phases,
-        last=_lengths(),
+        settings=settings,
+        phases=(first, second),
         n_seeds=8,
         n_prompts=250,
         n_samples=K,
@@ -352,4 +353,4 @@ def quick_plan() -> Plan:
             for o in ("pass@1", "pass@64")
         ),
     )
-    return Plan(phases=((setting,),), n_seeds=3, n_prompts=150, n_samples=K, contrasts=contrasts)
+    return Plan(settings=(setting,), n_seeds=3, n_prompts=150, n_samples=K, contrasts=contrasts)

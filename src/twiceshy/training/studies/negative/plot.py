@@ -35,7 +35,7 @@ def draw_curves(plan: Plan, runs: Runs, path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    settings = [s for s in plan.settings.values() if _arms(plan, runs, s)]
+    settings = [s for s in plan.settings if _arms(plan, runs, s)]
     n_rows = max(1, -(-len(settings) // _N_COLUMNS))
     n_columns = min(_N_COLUMNS, max(1, len(settings)))
     figure = Figure(figsize=(3.9 * n_columns, 3.5 * n_rows + 0.6), layout="constrained")

@@ -97,7 +97,7 @@ def _number(each: Compared) -> dict[str, Any]:
 
 
 def _tables(plan: Plan, runs: Runs, compared: Sequence[Compared]) -> Iterator[Table]:
-    yield from (_end_points(plan, runs, setting) for setting in plan.settings.values())
+    yield from (_end_points(plan, runs, setting) for setting in plan.settings)
     for question, text in QUESTIONS.items():
         rows = [each for each in compared if each.contrast.question == question]
         if rows:
@@ -201,7 +201,7 @@ def _contrast_table(title: str, rows: Sequence[Compared]) -> Table:
 
 def _published(plan: Plan, runs: Runs) -> Table:
     """Return published figures beside those of the first setting, after equal rollouts."""
-    setting = plan.phases[0][0]
+    setting = plan.settings[0]
     step = max(setting.eval_steps)
     rows: list[tuple[Cell, ...]] = []
     for objective, (at_1, at_64, at_256) in PUBLISHED.items():

@@ -83,20 +83,18 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def jobs_of(plan: Plan) -> list[Job]:
-    """Return all runs in the order they are to be done: seed blocks, phases, seeds, settings."""
+    """Return all runs in the order they are to be done: seed blocks, phases, seeds, settings.
+
+    What no phase names comes last, seed by seed.
+    """
     jobs: dict[str, Job] = {}
     for first in range(0, plan.n_seeds, plan.seed_block):
         seeds = range(first, min(first + plan.seed_block, plan.n_seeds))
         for phase, seed in product(plan.phases, seeds):
-            for setting in phase:
-                now = [o for o in setting.objectives if o not in setting.later]
-                _add(jobs, plan, setting, now, seed)
-    for seed in range(plan.n_seeds):
-        for phase in plan.phases:
-            for setting in phase:
-                _add(jobs, plan, setting, setting.later, seed)
-        for setting in plan.last:
-            _add(jobs, plan, setting, setting.objectives, seed)
+            for name, objectives in phase:
+                _add(jobs, plan, plan.setting(name), objectives, seed)
+    for seed, setting in product(range(plan.n_seeds), plan.settings):
+        _add(jobs, plan, setting, setting.objectives, seed)
     return list(jobs.values())
 
 
