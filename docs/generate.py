@@ -26,6 +26,12 @@ VERBS = (
     "collect textworld",
     "train",
     "reproduce",
+    "bank show",
+    "bank why",
+    "bank export",
+    "bank import",
+    "bank rollback",
+    "bank check",
     "report",
 )
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import twiceshy
-from twiceshy.cli import audit, collect, demo, learn, prove, reproduce, train, triage
+from twiceshy.cli import audit, bank_moving, collect, demo, learn, prove, reproduce, train, triage
 from twiceshy.cli import import_ as import_verb
 from twiceshy.cli import report as report_verb
 from twiceshy.cli.grid import printable
@@ -44,6 +44,7 @@ app.command("train", short_help="Train a small policy; pass@k before, during and
     train.train
 )
 app.command("reproduce", short_help="A published claim, re-run in miniature.")(reproduce.reproduce)
+app.add_typer(bank_moving.app, name="bank")
 app.command("report", short_help="Render the page of an earlier study again.")(report_verb.report)
 
 
