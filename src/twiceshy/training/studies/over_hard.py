@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,7 @@ from twiceshy.training.studies.hard_prompts.runs import (
     quick_cells,
     runs_of,
 )
-from twiceshy.training.studies.queue import Progress, work_off
+from twiceshy.training.studies.queue import Progress, read_result, work_off
 
 
 def run_over_hard(
@@ -58,29 +57,31 @@ def run_over_hard(
         BadInput: When the folder holds runs of another plan.
     """
     began = time.perf_counter()
-    runs = runs_of(quick_cells() if quick else all_cells())
-    found = work_off(
-        runs,
-        folder=folder,
-        do=do_run,
-        result_type=RunResult,
-        processes=processes,
-        progress=progress,
-    )
-    manifest = _manifest(quick=quick) | {"wall_seconds": round(time.perf_counter() - began)}
-    return report_of(by_cell(runs, found, folder=folder), n_planned=len(runs), manifest=manifest)
+    work_off(_plan(quick=quick), folder=folder, do=do_run, processes=processes, progress=progress)
+    report = report_over_hard(folder, quick=quick)
+    wall = {"wall_seconds": round(time.perf_counter() - began)}
+    return msgspec.structs.replace(report, manifest=report.manifest | wall)
 
 
-def by_cell(
-    runs: Sequence[Run], found: Sequence[RunResult | None], *, folder: Path
-) -> dict[Cell, dict[int, RunResult]]:
-    """Return the results that are there by cell and seed.
+def report_over_hard(folder: Path, *, quick: bool = False) -> Report:
+    """Return the report of the runs that a folder holds, without doing any.
+
+    Raises:
+        BadInput: When the folder holds runs of another plan.
+    """
+    results = finished_runs(folder, quick=quick)
+    return report_of(results, n_planned=len(_plan(quick=quick)), manifest=_manifest(quick=quick))
+
+
+def finished_runs(folder: Path, *, quick: bool = False) -> dict[Cell, dict[int, RunResult]]:
+    """Return the runs that a folder holds, by cell and seed.
 
     Raises:
         BadInput: When a result is of another run than its file's name says.
     """
     results: dict[Cell, dict[int, RunResult]] = {}
-    for run, result in zip(runs, found, strict=True):
+    for run in _plan(quick=quick):
+        result = read_result(folder, run.name, RunResult)
         if result is None:
             continue
         if (result.cell, result.seed) != (run.cell, run.seed):
@@ -92,6 +93,10 @@ def by_cell(
             )
         results.setdefault(run.cell, {})[run.seed] = result
     return results
+
+
+def _plan(*, quick: bool) -> list[Run]:
+    return runs_of(quick_cells() if quick else all_cells())
 
 
 def _manifest(*, quick: bool) -> dict[str, Any]:

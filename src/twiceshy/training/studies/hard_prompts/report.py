@@ -12,6 +12,7 @@ from twiceshy.evidence.report import Report, Table
 from twiceshy.evidence.stats import Estimate, clustered_mean
 from twiceshy.training.studies.hard_prompts.contrasts import (
     MARGIN,
+    NAMED,
     Compared,
     Results,
     against_naive_band,
@@ -146,8 +147,10 @@ def _headline(named: Sequence[Compared]) -> str:
 
 
 def _spoken(each: Compared) -> str:
-    p = "" if each.p_holm is None else f", p = {each.p_holm:.3f} by Holm"
-    return f"{_signed(each.difference)} {_interval(each)} over {each.n_seeds} seeds{p}"
+    least = len(NAMED) * 2.0 ** (1 - each.n_seeds)  # of the sign-flip test, by Holm
+    p = f"p = {each.p_holm:.3f} by Holm" if each.p_holm is not None else "not tested"
+    tested = p if least < 0.05 else "too few to test"
+    return f"{_signed(each.difference)} {_interval(each)} over {each.n_seeds} seeds, {tested}"
 
 
 def _signed(value: float | None) -> str:

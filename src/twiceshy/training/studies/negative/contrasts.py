@@ -34,7 +34,8 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
     p: float | None
     """Two-sided, Student's t over seeds."""
     p_holm: float | None
-    """Corrected for all comparisons of its kind (matched, or equal rollouts) in the plan."""
+    """Corrected for all comparisons of its kind in the plan: matched or equal rollouts, fixed
+    beforehand or not."""
     n_seeds: int
     """Seeds in which it is defined."""
     n_undefined: int
@@ -49,8 +50,8 @@ def compare_all(plan: Plan, runs: Runs) -> list[Compared]:
     """Return every contrast of the plan; undefined ones have n_seeds 0."""
     found = [_compared(contrast, plan, runs) for contrast in plan.contrasts]
     adjusted = [each.p for each in found]
-    for how in ("matched", "equal_rollouts"):
-        rows = [i for i, each in enumerate(found) if each.contrast.how == how]
+    for kind in {_kind(contrast) for contrast in plan.contrasts}:
+        rows = [i for i, each in enumerate(found) if _kind(each.contrast) == kind]
         p = np.array([np.nan if found[i].p is None else found[i].p for i in rows], dtype=float)
         for i, value in zip(rows, holm(p), strict=True):
             adjusted[i] = None if np.isnan(value) else float(value)
@@ -58,6 +59,10 @@ def compare_all(plan: Plan, runs: Runs) -> list[Compared]:
         msgspec.structs.replace(each, p_holm=value)
         for each, value in zip(found, adjusted, strict=True)
     ]
+
+
+def _kind(contrast: Contrast) -> tuple[str, bool]:
+    return contrast.how, contrast.fixed_beforehand
 
 
 def find_run(runs: Runs, setting: Setting, *, objective: str, seed: int) -> Run | None:

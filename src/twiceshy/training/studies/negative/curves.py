@@ -14,7 +14,7 @@ LEVELS = (0.5, 0.75, 1.0)
 MIN_GAIN = 0.01
 """Common gain in pass@1 below which there is no curve to compare; ours."""
 
-_FIELD = {"pass@1": "pass_at_1", "pass@64": "pass_at_64"}
+_FIELD = {"pass@1": "pass_at_1", "pass@8": "pass_at_8", "pass@64": "pass_at_64"}
 
 
 class Curve(NamedTuple):

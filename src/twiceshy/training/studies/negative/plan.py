@@ -15,7 +15,7 @@ from twiceshy.training.config import ObjectiveConfig
 from twiceshy.training.loop import RlConfig
 from twiceshy.training.update import UpdateConfig
 
-Outcome = Literal["pass@1", "pass@64", "distinct", "entropy"]
+Outcome = Literal["pass@1", "pass@8", "pass@64", "distinct", "entropy"]
 How = Literal["matched", "equal_rollouts"]
 
 REFERENCE = "psr"
@@ -119,6 +119,7 @@ QUESTIONS = {
     4: "Is one better than the library's default after the same number of rollouts?",
     5: "Published comparison: after the same number of rollouts, NSR against PSR.",
     6: "Does the denominator matter where lengths differ?",
+    7: "Afterthought: does another objective lie above PSR's curve of pass@8?",
 }
 
 
@@ -257,7 +258,7 @@ def _contrasts(settings: tuple[Setting, ...]) -> list[Contrast]:
                     )
             for outcome in ("pass@1", setting.outcome):
                 found.append(_against(5, setting, "nsr", REFERENCE, outcome, "equal_rollouts"))
-    return [*found, *_length_contrasts(settings)]
+    return [*found, *_length_contrasts(settings), *_afterthoughts(settings)]
 
 
 def _interactions(off: Setting, on: Setting) -> list[Contrast]:
@@ -291,6 +292,18 @@ def _against(
         outcome=outcome,
         how=how,
     )
+
+
+def _afterthoughts(settings: tuple[Setting, ...]) -> list[Contrast]:
+    """Return comparisons thought of after the first seeds: pass@8 varies less than pass@64."""
+    return [
+        msgspec.structs.replace(
+            _against(7, setting, objective, REFERENCE, "pass@8"), fixed_beforehand=False
+        )
+        for setting in settings
+        if setting in (MAIN, OFF_POLICY, STRONG, CHANGE_WEAK, CHANGE_STRONG)
+        for objective in ("nsr", "grpo", "maxrl")
+    ]
 
 
 def _length_contrasts(settings: tuple[Setting, ...]) -> list[Contrast]:

@@ -60,14 +60,13 @@ def _panel(axes: Any, plan: Plan, runs: Runs, setting: Setting) -> dict[str, Any
     handles: dict[str, Any] = {}
     arms = _arms(plan, runs, setting)
     for objective, curves in arms.items():
-        x, y = mean_walk(curves)
+        x, y = mean_walk(list(curves.values()))
         (line,) = axes.plot(x, y, "o-", ms=3, lw=1.3, color=COLOURS[objective])
         axes.plot(x[0], y[0], "s", ms=6, color="black")
         handles[objective] = line
-    seeds = sorted({len(curves) for curves in arms.values()})
-    shown = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-    title = setting.name.replace(", ", ",\n", 1)
-    axes.set_title(f"{title} ({shown} seeds)", fontsize=10)
+    n_seeds = len(next(iter(arms.values())))
+    title = setting.name.replace(", ", ",\n", 1).replace(", no ratio", ",\nno ratio")
+    axes.set_title(f"{title} ({n_seeds} seed{'s' * (n_seeds != 1)})", fontsize=9)
     axes.set_xlabel("pass@1")
     outcome = setting.outcome
     units = {"distinct": "distinct right of 64", "entropy": "entropy, nats a token"}
@@ -76,17 +75,26 @@ def _panel(axes: Any, plan: Plan, runs: Runs, setting: Setting) -> dict[str, Any
     return handles
 
 
-def _arms(plan: Plan, runs: Runs, setting: Setting) -> dict[str, list[Curve]]:
-    found: dict[str, list[Curve]] = {}
+def _arms(plan: Plan, runs: Runs, setting: Setting) -> dict[str, dict[int, Curve]]:
+    """Return the curves of each arm by seed, for the seeds that all arms shown have.
+
+    An arm with less than half as many seeds as the fullest is not shown yet.
+    """
+    found: dict[str, dict[int, Curve]] = {}
     for objective in setting.objectives:
-        curves = [
-            arm_curve(plan, runs, (setting.name, objective), seed=seed, outcome=setting.outcome)
-            for seed in range(plan.n_seeds)
-        ]
-        there = [curve for curve in curves if curve is not None]
-        if there:
-            found[objective] = there
-    return found
+        arm, outcome = (setting.name, objective), setting.outcome
+        curves = {
+            s: arm_curve(plan, runs, arm, seed=s, outcome=outcome) for s in range(plan.n_seeds)
+        }
+        found[objective] = {s: curve for s, curve in curves.items() if curve is not None}
+    most = max(map(len, found.values()), default=0)
+    shown = {name: curves for name, curves in found.items() if 2 * len(curves) >= max(most, 1)}
+    shared = set.intersection(*(set(curves) for curves in shown.values())) if shown else set()
+    return {
+        name: {seed: curves[seed] for seed in sorted(shared)}
+        for name, curves in shown.items()
+        if shared
+    }
 
 
 def mean_walk(curves: Sequence[Curve]) -> tuple[list[float], list[float]]:

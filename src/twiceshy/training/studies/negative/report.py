@@ -25,7 +25,7 @@ PUBLISHED: dict[str, tuple[float, float, float]] = {
 }
 """Per cent at k = 1, 64 and 256: Zhu et al. (2506.01347), table 1, Qwen2.5-Math-7B on MATH."""
 
-_COLUMNS = ("pass@1", "pass@8", "pass@64", "entropy", "distinct")
+_COLUMNS = ("pass@1", "pass@8", "pass@64", "entropy", "distinct", "tokens")
 Cell = str | int | float | bool | None
 
 
@@ -97,7 +97,8 @@ def _number(each: Compared) -> dict[str, Any]:
 
 
 def _tables(plan: Plan, runs: Runs, compared: Sequence[Compared]) -> Iterator[Table]:
-    yield from (_end_points(plan, runs, setting) for setting in plan.settings)
+    started = {run.job.setting for run in runs.values() if run.job.objective != BASE}
+    yield from (_end_points(plan, runs, s) for s in plan.settings if s.name in started)
     for question, text in QUESTIONS.items():
         rows = [each for each in compared if each.contrast.question == question]
         if rows:
@@ -130,7 +131,8 @@ def _end_points(plan: Plan, runs: Runs, setting: Setting) -> Table:
         columns=("objective", "seeds", *_COLUMNS, "right Δlogp", "clipped"),
         rows=tuple(rows),
         note=(
-            "Mean over seeds ± half of Student's 95 % interval. Right Δlogp: change of right "
+            "Mean over seeds ± half of Student's 95 % interval. Entropy: nats a token. Distinct: "
+            f"different right responses of {plan.n_samples}. Right Δlogp: change of right "
             "responses' log-probability in one step, nats a token, mean over steps. Clipped: share "
             "of tokens without gradient because of the clip."
         ),
@@ -138,7 +140,8 @@ def _end_points(plan: Plan, runs: Runs, setting: Setting) -> Table:
 
 
 def _columns(point: Point) -> dict[str, float]:
-    values = (point.pass_at_1, point.pass_at_8, point.pass_at_64, point.entropy, point.distinct)
+    rates = (point.pass_at_1, point.pass_at_8, point.pass_at_64)
+    values = (*rates, point.entropy, point.distinct, point.mean_length)
     return dict(zip(_COLUMNS, values, strict=True))
 
 
