@@ -24,7 +24,7 @@ from twiceshy.training.checkpoint import (
 )
 from twiceshy.training.curriculum import Curriculum, UniformPrompts
 from twiceshy.training.evaluate import Evaluation, EvaluationConfig, evaluate
-from twiceshy.training.policy import TinyPolicy, as_tensor
+from twiceshy.training.policy import Policy, as_tensor
 from twiceshy.training.rollouts import Rollouts, TruncatedAs, roll_out
 from twiceshy.training.streams import row_hashes
 from twiceshy.training.tasks import FAULTS, Fault, Task
@@ -93,7 +93,7 @@ class Trained(NamedTuple):
 
 
 def train(
-    policy: TinyPolicy,
+    policy: Policy,
     task: Task,
     *,
     objective: StepObjective,
@@ -147,7 +147,7 @@ class _Run:
 
     def __init__(
         self,
-        policy: TinyPolicy,
+        policy: Policy,
         task: Task,
         objective: StepObjective,
         config: RlConfig,
@@ -172,8 +172,8 @@ class _Run:
         parts = [self.task, self.evaluation_task, self.config, self.evaluation, self.seed]
         digest = hashlib.sha256(msgspec.json.encode(parts))
         digest.update(type(self.curriculum).__qualname__.encode())
-        for weights in self.policy.state_dict().values():
-            digest.update(weights.numpy().tobytes())
+        for weights in self.policy.parameters():
+            digest.update(weights.detach().numpy().tobytes())
         return f"{self.objective.name} {digest.hexdigest()[:16]}"
 
     def resume(self, folder: Path | None) -> list[StepRecord]:

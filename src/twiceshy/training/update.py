@@ -14,7 +14,7 @@ from twiceshy.errors import BadInput
 from twiceshy.objectives.denominator import Denominator, denominator_of
 from twiceshy.objectives.loss_types import Loss
 from twiceshy.objectives.metrics import merged, summarised
-from twiceshy.training.policy import TinyPolicy, as_tensor
+from twiceshy.training.policy import Policy, as_tensor
 from twiceshy.training.rollouts import Rollouts
 from twiceshy.training.streams import generator
 
@@ -109,7 +109,7 @@ class Updated(NamedTuple):
 
 
 def update(
-    policy: TinyPolicy,
+    policy: Policy,
     optimiser: torch.optim.Optimizer,
     rollouts: Rollouts,
     *,
@@ -172,7 +172,7 @@ def _minibatches(
 
 
 def _backward(
-    policy: TinyPolicy,
+    policy: Policy,
     rollouts: Rollouts,
     rows: Tensor,
     advantages: Tensor,
@@ -196,7 +196,7 @@ def _backward(
 
 
 def _clipped_step(
-    policy: TinyPolicy, optimiser: torch.optim.Optimizer, *, max_norm: float, value: float
+    policy: Policy, optimiser: torch.optim.Optimizer, *, max_norm: float, value: float
 ) -> float:
     norm = float(torch.nn.utils.clip_grad_norm_(policy.parameters(), max_norm))
     if not (torch.isfinite(torch.tensor([norm, value]))).all():
