@@ -28,13 +28,16 @@ from twiceshy.errors import BadInput
 from twiceshy.objectives.denominator import Denominator, DenominatorKind, denominator_of
 from twiceshy.objectives.registry import bind_credit, bind_loss, bind_objective
 from twiceshy.training.evaluate import EvaluationConfig
+from twiceshy.training.hf import HfConfig
 from twiceshy.training.loop import RlConfig
 from twiceshy.training.policy import PolicyConfig
 from twiceshy.training.sft import SftConfig, sft_recipe
 from twiceshy.training.tasks import Chain, Change, Countdown, ReasoningGym
+from twiceshy.training.tasks.text import require_words
 from twiceshy.training.update import StepObjective, per_drawn_token
 
 AnyTask = Countdown | Change | Chain | ReasoningGym
+AnyModel = PolicyConfig | HfConfig
 Option = int | float | str
 
 
@@ -65,8 +68,8 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         task: Source of prompts, and verifier.
-        model: Size of the policy.
-        sft: How the base policy is made; None: the task's usual recipe.
+        model: Size of the policy; or, with kind "hf", where to find a language model.
+        sft: How the base policy is made; None: the task's usual recipe, for a language model none.
         rl: The loop.
         objective: What is maximised.
         evaluation: How it is measured.
@@ -75,7 +78,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     task: AnyTask = Countdown()
-    model: PolicyConfig = PolicyConfig()
+    model: AnyModel = PolicyConfig()
     sft: SftConfig | None = None
     rl: RlConfig = RlConfig()
     objective: ObjectiveConfig = ObjectiveConfig()
@@ -85,6 +88,8 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         step_objective(self.objective, group_size=self.rl.group_size)
+        if isinstance(self.model, HfConfig):
+            require_words(self.task)
         other = self.evaluation_task
         if other is not None and other.symbols != self.task.symbols:
             raise BadInput(
@@ -92,8 +97,10 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
             )
 
     @property
-    def base_recipe(self) -> SftConfig:
-        """How the base policy is made."""
+    def base_recipe(self) -> SftConfig | None:
+        """How the base policy is made; None: it is taken as it is."""
+        if isinstance(self.model, HfConfig):
+            return self.sft
         return sft_recipe(self.task) if self.sft is None else self.sft
 
 
@@ -164,6 +171,7 @@ def parse_config(text: str, *, where: str = "config", overrides: Sequence[str] =
     raw = _toml(text, where=where)
     for line in overrides:
         raw = _merged(raw, _toml(line, where=f"override {line!r}"))
+    _name_default_model(raw)
     _refuse_unknown(raw, RunConfig, path="", where=where)
     try:
         return msgspec.convert(raw, RunConfig, strict=True)
@@ -176,6 +184,13 @@ def parse_config(text: str, *, where: str = "config", overrides: Sequence[str] =
 def dump_config(config: RunConfig) -> dict[str, Any]:
     """Return a config as plain values, every default filled in, for a manifest."""
     return msgspec.to_builtins(config)
+
+
+def _name_default_model(raw: dict[str, Any]) -> None:
+    """Fill in the kind of a `[model]` that says none."""
+    model = raw.get("model")
+    if isinstance(model, dict):
+        raw["model"] = {"kind": "tiny", **model}
 
 
 def _toml(text: str, *, where: str) -> dict[str, Any]:
@@ -219,10 +234,11 @@ def _struct_of(hint: Any, value: dict[str, Any], *, path: str, where: str) -> An
     if len(structs) < 2:
         return structs[0] if structs else None
     by_tag = {struct.__struct_config__.tag: struct for struct in structs}
-    name = value.get("name")
+    tag = str(structs[0].__struct_config__.tag_field)
+    name = value.get(tag)
     if name not in by_tag:
-        near = difflib.get_close_matches(str(name), [str(tag) for tag in by_tag], n=1)
+        near = difflib.get_close_matches(str(name), [str(known) for known in by_tag], n=1)
         fix = f"Did you mean {near[0]}?" if near else ""
-        names = ", ".join(str(tag) for tag in by_tag)
-        raise BadInput(f"a name among {names}", got=str(name), where=f"{where}: {path}", fix=fix)
+        names = ", ".join(str(known) for known in by_tag)
+        raise BadInput(f"a {tag} among {names}", got=str(name), where=f"{where}: {path}", fix=fix)
     return by_tag[name]

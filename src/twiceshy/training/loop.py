@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import torch
@@ -27,7 +27,7 @@ from twiceshy.training.evaluate import Evaluation, EvaluationConfig, evaluate
 from twiceshy.training.policy import Policy, as_tensor
 from twiceshy.training.rollouts import Rollouts, TruncatedAs, roll_out
 from twiceshy.training.streams import row_hashes
-from twiceshy.training.tasks import FAULTS, Fault, Task
+from twiceshy.training.tasks import FAULTS, Fault, Task, TextTask
 from twiceshy.training.update import StepObjective, UpdateConfig, Updated, update
 
 METRICS, CHECKPOINT = "metrics.jsonl", "checkpoint.pt"
@@ -170,7 +170,7 @@ class _Run:
     def _identity(self) -> str:
         """Return the objective's name and a hash of all else that the metrics depend on."""
         parts = [self.task, self.evaluation_task, self.config, self.evaluation, self.seed]
-        digest = hashlib.sha256(msgspec.json.encode(parts))
+        digest = hashlib.sha256(msgspec.json.encode(parts, enc_hook=_described))
         digest.update(type(self.curriculum).__qualname__.encode())
         for weights in self.policy.parameters():
             digest.update(weights.detach().numpy().tobytes())
@@ -266,6 +266,13 @@ class _Run:
         started = time.process_time()
         yield
         self.cpu_seconds[activity] += time.process_time() - started
+
+
+def _described(part: object) -> dict[str, Any]:
+    """Return what tells apart a task that is no struct."""
+    if isinstance(part, TextTask):
+        return part.described()
+    raise TypeError(type(part).__name__)
 
 
 def rollout_metrics(rollouts: Rollouts) -> dict[str, float | None]:

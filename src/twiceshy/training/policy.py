@@ -22,7 +22,7 @@ EMBEDDING_STD = 0.1
 """Initial spread of the embeddings. Ours: torch's 1 learns several times more slowly here."""
 
 
-class PolicyConfig(msgspec.Struct, frozen=True, kw_only=True):
+class PolicyConfig(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="tiny"):
     """Size of the transformer.
 
     Attributes:
