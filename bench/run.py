@@ -26,7 +26,7 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
-NAMES = ("import_package", "import_chat", "triage", "fused_head", "rollouts")
+NAMES = ("import_package", "import_chat", "triage", "fused_head", "fused_head_gpu", "rollouts")
 RESULT = FOLDER / "result.json"
 
 
