@@ -21,6 +21,7 @@ from twiceshy.training.hf import HfConfig, HfPolicy, load_policy, load_tokenizer
 from twiceshy.training.loop import METRICS, RlConfig, StepRecord, Trained, train
 from twiceshy.training.policy import PolicyConfig, as_tensor
 from twiceshy.training.rollouts import roll_out
+from twiceshy.training.running import run_training
 from twiceshy.training.sft import SftConfig, fine_tune
 from twiceshy.training.streams import generator, sequence_keys, uniforms
 from twiceshy.training.tasks import FAULTS, PADDING, Chain, Countdown, Fault, ReasoningGym, TextTask
@@ -266,6 +267,25 @@ def test_two_steps_train_what_they_should(
         assert torch.equal(weight, before[name]) != (name in trained), name
 
 
+def test_a_run_by_config_ends_with_a_report_and_a_model(
+    tmp_path: Path, folders: dict[str, str]
+) -> None:
+    lines = [
+        "rl.n_steps = 2",
+        "rl.n_prompts = 4",
+        "rl.prompts_per_step = 2",
+        "rl.group_size = 2",
+        'rl.truncated_as = "as_judged"',
+        "evaluation = { n_prompts = 2, n_samples = 2, ks = [1, 2], every = 1 }",
+    ]
+    model = f"[model]\nkind = 'hf'\npath = '{folders['llama']}'\nlora_rank = 2\n"
+    config = parse_config(model + "prompt_length = 200\nresponse_length = 4", overrides=lines)
+    result = run_training(config, folder=tmp_path)
+    assert result.records[-1].step >= 1
+    assert (result.policy / "adapter_model.safetensors").is_file()
+    assert folders["llama"] in (tmp_path / "manifest.json").read_text()
+
+
 @pytest.mark.parametrize("lora", [None, 2])
 def test_a_run_that_resumes_ends_with_the_same_bytes(
     lora: int | None, tmp_path: Path, folders: dict[str, str]
@@ -478,6 +498,7 @@ def test_the_config_of_a_model() -> None:
         ('[model]\nkind = "hff"\npath = "m"', "a kind among tiny, hf, got hff. Did you mean hf?"),
         ('[model]\nkind = "hf"\nwidth = 5', "got model.width"),
         ('[model]\nkind = "hf"', "path"),
+        ('[model]\nkind = "hf"\npath = "m"\n[sft]\nn_steps = 3', "no [sft]"),
         ('[model]\nkind = "hf"\npath = "m"\nlora_rank = 0', "a rank of at least 1"),
         ('[model]\nkind = "hf"\npath = "m"\nlora_rank = -1', "at least 1"),
         ('[model]\nkind = "hf"\npath = "m"\n[task]\nname = "chain"', "countdown or reasoning_gym"),

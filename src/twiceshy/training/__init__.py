@@ -13,6 +13,10 @@ from typing import TYPE_CHECKING, Any
 from twiceshy.errors import missing_extra
 
 if TYPE_CHECKING:
+    from twiceshy.training.base import BaseCard as BaseCard
+    from twiceshy.training.base import BasePolicy as BasePolicy
+    from twiceshy.training.base import base_policies as base_policies
+    from twiceshy.training.base import base_policy as base_policy
     from twiceshy.training.checkpoint import load_policy as load_policy
     from twiceshy.training.checkpoint import save_policy as save_policy
     from twiceshy.training.config import ObjectiveConfig as ObjectiveConfig
@@ -33,10 +37,13 @@ if TYPE_CHECKING:
     from twiceshy.training.policy import TinyPolicy as TinyPolicy
     from twiceshy.training.rollouts import Rollouts as Rollouts
     from twiceshy.training.rollouts import roll_out as roll_out
+    from twiceshy.training.running import RunResult as RunResult
+    from twiceshy.training.running import run_training as run_training
     from twiceshy.training.sft import SftConfig as SftConfig
     from twiceshy.training.sft import fine_tune as fine_tune
     from twiceshy.training.sft import sft_recipe as sft_recipe
     from twiceshy.training.sft import untrained as untrained
+    from twiceshy.training.stopping import StopConfig as StopConfig
     from twiceshy.training.tasks import Chain as Chain
     from twiceshy.training.tasks import Change as Change
     from twiceshy.training.tasks import Countdown as Countdown
@@ -46,6 +53,10 @@ if TYPE_CHECKING:
     from twiceshy.training.update import UpdateConfig as UpdateConfig
 
 _HOME = {
+    "BaseCard": "base",
+    "BasePolicy": "base",
+    "base_policies": "base",
+    "base_policy": "base",
     "load_policy": "checkpoint",
     "save_policy": "checkpoint",
     "ObjectiveConfig": "config",
@@ -66,10 +77,13 @@ _HOME = {
     "TinyPolicy": "policy",
     "Rollouts": "rollouts",
     "roll_out": "rollouts",
+    "RunResult": "running",
+    "run_training": "running",
     "SftConfig": "sft",
     "fine_tune": "sft",
     "sft_recipe": "sft",
     "untrained": "sft",
+    "StopConfig": "stopping",
     "Chain": "tasks",
     "Change": "tasks",
     "Countdown": "tasks",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import time
 from collections.abc import Callable, Iterator
@@ -10,10 +11,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from twiceshy.errors import BadInput
+from twiceshy.evidence.report import Alarm
 from twiceshy.frontier.groups import count_states
+from twiceshy.objectives.metrics import RARE_LOGP
 from twiceshy.training.alarms import median_length, skip_share, step_checks, tallies
 from twiceshy.training.checkpoint import (
     Checkpoint,
@@ -22,10 +28,11 @@ from twiceshy.training.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from twiceshy.training.curriculum import Curriculum, UniformPrompts
+from twiceshy.training.curriculum import Curriculum, KnowsLuck, UniformPrompts
 from twiceshy.training.evaluate import Evaluation, EvaluationConfig, evaluate
 from twiceshy.training.policy import Policy, as_tensor
 from twiceshy.training.rollouts import Rollouts, TruncatedAs, roll_out
+from twiceshy.training.stopping import StopConfig, early_stop, step_alarms
 from twiceshy.training.streams import row_hashes
 from twiceshy.training.tasks import FAULTS, Fault, Task, TextTask
 from twiceshy.training.update import StepObjective, UpdateConfig, Updated, update
@@ -79,9 +86,11 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Steps that are done."""
     metrics: dict[str, float | None]
     """None: undefined at this step."""
-    alarms: tuple[str, ...] = ()
-    """Checks that sounded, as sentences."""
+    alarms: tuple[Alarm, ...] = ()
+    """Checks and rules that sounded, each with its source."""
     evaluation: Evaluation | None = None
+    stopped_by: Alarm | None = None
+    """The rule that ended the run at this step."""
 
 
 class Trained(NamedTuple):
@@ -101,6 +110,7 @@ def train(
     evaluation: EvaluationConfig | None = None,
     evaluation_task: Task | None = None,
     curriculum: Curriculum | None = None,
+    stop: StopConfig | None = None,
     seed: int = 0,
     folder: Path | None = None,
     progress: Callable[[StepRecord], None] | None = None,
@@ -120,6 +130,7 @@ def train(
         evaluation: How to evaluate; None: not at all.
         evaluation_task: Task of the evaluation prompts; None: `task`.
         curriculum: Chooses prompts and gates groups; None: all alike.
+        stop: Limits at which the run stops by itself; None: it never does.
         seed: Seed of prompts, draws and minibatches.
         folder: For metrics and checkpoint; None: nothing is written.
         progress: Called with every new record.
@@ -128,14 +139,17 @@ def train(
         BadInput: When the split is too small, the folder belongs to another run, or the loss is not
             finite.
     """
-    run = _Run(policy, task, objective, config, evaluation, seed, curriculum, evaluation_task)
+    run = _Run(policy, task, objective, config, evaluation, seed, curriculum, evaluation_task, stop)
     records = run.resume(folder)
     for step in range(len(records) - 1, config.n_steps) if records else range(-1, config.n_steps):
+        if records and records[-1].stopped_by is not None:
+            break
         record = run.base_record() if step < 0 else run.step(step, records)
         records.append(record)
         if folder is not None:
             append_line(folder / METRICS, record)
-            if record.step % config.checkpoint_every == 0 or record.step == config.n_steps:
+            last = record.step == config.n_steps or record.stopped_by is not None
+            if last or record.step % config.checkpoint_every == 0:
                 save_checkpoint(folder / CHECKPOINT, run.checkpoint(record.step))
         if progress is not None:
             progress(record)
@@ -155,11 +169,20 @@ class _Run:
         seed: int,
         curriculum: Curriculum | None,
         evaluation_task: Task | None,
+        stop: StopConfig | None,
     ) -> None:
         self.policy, self.task, self.objective, self.config = policy, task, objective, config
-        self.evaluation, self.seed = evaluation, seed
+        self.evaluation, self.seed, self.stop = evaluation, seed, stop
+        self.reference = copy.deepcopy(policy) if objective.needs_reference else None
         self.pool = task.prompts(config.n_prompts, split="train", seed=seed)
         self.curriculum: Curriculum = curriculum or UniformPrompts(config.n_prompts)
+        if objective.needs_luck and not isinstance(self.curriculum, KnowsLuck):
+            raise BadInput(
+                "a curriculum that knows how likely luck is",
+                got=self.curriculum.name,
+                where="objective",
+                fix="Use the frontier gate, or an objective that does not need p_lucky.",
+            )
         self.evaluation_task = evaluation_task or task
         self.optimiser = torch.optim.Adam(
             policy.parameters(), lr=config.learning_rate, betas=(0.9, 0.95)
@@ -169,9 +192,16 @@ class _Run:
 
     def _identity(self) -> str:
         """Return the objective's name and a hash of all else that the metrics depend on."""
-        parts = [self.task, self.evaluation_task, self.config, self.evaluation, self.seed]
+        parts = [
+            self.task,
+            self.evaluation_task,
+            self.config,
+            self.evaluation,
+            self.seed,
+            self.stop,
+        ]
         digest = hashlib.sha256(msgspec.json.encode(parts, enc_hook=_described))
-        digest.update(type(self.curriculum).__qualname__.encode())
+        digest.update(self.curriculum.name.encode())
         for weights in self.policy.parameters():
             digest.update(weights.detach().numpy().tobytes())
         return f"{self.objective.name} {digest.hexdigest()[:16]}"
@@ -217,6 +247,7 @@ class _Run:
                 step=step,
                 truncated_as=self.config.truncated_as,
             )
+            luck = self._luck(chosen, rollouts)
             learned = self.curriculum.observe(chosen, rollouts.labels_by_group, step=step)
         with self._timed("updates"):
             gated = rollouts.labels * as_tensor(learned)[rollouts.group]
@@ -228,6 +259,8 @@ class _Run:
                 config=self.config.update,
                 seed=self.seed,
                 step=step,
+                reference=self.reference,
+                p_lucky=luck,
             )
         first = records[1].metrics if len(records) > 1 else {}
         checks = step_checks(
@@ -235,21 +268,48 @@ class _Run:
             first_length=first.get("median_length"),
             first_skips=first.get("skip_rate"),
         )
+        seen = rollout_metrics(rollouts)
+        alarms = [check.alarm() for check in checks if check.raised]
+        rules = step_alarms(seen, first=first, limits=self.stop) if self.stop is not None else []
+        evaluation, stopped_by = self._judged(step + 1, rules, records)
         return StepRecord(
             step=step + 1,
             metrics={
-                **rollout_metrics(rollouts),
+                **seen,
                 "n_groups_learned": float(learned.sum()),
                 **_update_metrics(updated),
                 **{f"check/{check.name}": check.value for check in checks},
             },
-            alarms=tuple(check.message for check in checks if check.raised),
-            evaluation=self._evaluated(step + 1),
+            alarms=(*alarms, *rules),
+            evaluation=evaluation,
+            stopped_by=stopped_by,
         )
 
-    def _evaluated(self, step: int) -> Evaluation | None:
+    def _luck(self, chosen: NDArray[np.int64], rollouts: Rollouts) -> Tensor | None:
+        """Return P(a success is undeserved) of every row, by earlier visits; None if not needed."""
+        if not self.objective.needs_luck or not isinstance(self.curriculum, KnowsLuck):
+            return None
+        return as_tensor(self.curriculum.luck(chosen)).float()[rollouts.group]
+
+    def _judged(
+        self, step: int, rules: list[Alarm], records: list[StepRecord]
+    ) -> tuple[Evaluation | None, Alarm | None]:
+        """Return the evaluation due at a step, and the rule that ends the run there.
+
+        A run that a rule ends is evaluated once more.
+        """
+        fired = next((rule for rule in rules if rule.severity == "alarm"), None)
+        evaluation = self._evaluated(step, is_last=fired is not None)
+        if fired is None and evaluation is not None and self.stop is not None:
+            earlier = [each.evaluation for each in records if each.evaluation is not None]
+            history = [each.pass_at_one for each in (*earlier, evaluation)]
+            fired = early_stop(history, limits=self.stop)
+        return evaluation, fired
+
+    def _evaluated(self, step: int, *, is_last: bool = False) -> Evaluation | None:
         asked = self.evaluation
-        if asked is None or (step % asked.every and step != self.config.n_steps):
+        is_last = is_last or step == self.config.n_steps
+        if asked is None or (step % asked.every and not is_last):
             return None
         with self._timed("evaluation"):
             return evaluate(
@@ -279,9 +339,10 @@ def rollout_metrics(rollouts: Rollouts) -> dict[str, float | None]:
     """Return what one step's rollouts were like, with counts beside every rate."""
     labels, mask = rollouts.labels.numpy(), rollouts.mask
     n_right, n_wrong, n_tokens = int((labels > 0).sum()), int((labels < 0).sum()), int(mask.sum())
-    n_scored, n_cut = n_right + n_wrong, FAULTS.index(Fault.TRUNCATED)
+    n_scored, faults = n_right + n_wrong, rollouts.verdicts.faults
     states = count_states(tallies(rollouts).states)
     return {
+        "n_responses": float(len(labels)),
         "n_right": float(n_right),
         "n_wrong": float(n_wrong),
         "n_abstained": float(len(labels) - n_scored),
@@ -290,7 +351,10 @@ def rollout_metrics(rollouts: Rollouts) -> dict[str, float | None]:
         "mean_length": n_tokens / len(labels),
         "median_length": median_length(rollouts),
         "skip_rate": skip_share(rollouts),
-        "n_truncated": float((rollouts.verdicts.faults == n_cut).sum()),
+        "n_truncated": float((faults == FAULTS.index(Fault.TRUNCATED)).sum()),
+        "n_malformed": float((faults == FAULTS.index(Fault.MALFORMED)).sum()),
+        "n_tokens": float(n_tokens),
+        "n_rare": float(((rollouts.logp < RARE_LOGP) & mask).sum()),
         "n_distinct_prompts": float(len(set(row_hashes(rollouts.prompts).tolist()))),
         **{f"groups/{state}": float(count) for state, count in states.items()},
     }

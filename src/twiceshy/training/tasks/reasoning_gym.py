@@ -88,6 +88,11 @@ class ReasoningGym(
         """Questions that did not fit or were asked twice."""
         return self.size - len(self._questions.prompts)
 
+    @property
+    def guess_rate(self) -> float | None:
+        """Not known."""
+        return None
+
     def prompts(self, n: int, *, split: Split, seed: int) -> Tokens:
         """Return n different questions of a split."""
         return choose_prompts(self._questions.prompts, n=n, split=split, seed=seed)
@@ -163,6 +168,19 @@ class ReasoningGym(
         if not np.isfinite(score):
             return Fault.BROKEN
         return Fault.NONE if score >= RIGHT_SCORE else Fault.WRONG_RESULT
+
+
+def dataset_names() -> list[str]:
+    """Return the names of all reasoning-gym datasets.
+
+    Raises:
+        MissingExtra: When the package is not installed.
+    """
+    try:
+        from reasoning_gym.factory import DATASETS
+    except ModuleNotFoundError as error:
+        raise missing_extra("reasoning-gym tasks", "reasoning-gym") from error
+    return sorted(DATASETS)
 
 
 class _Questions(NamedTuple):

@@ -105,6 +105,11 @@ class TextTask:
         """The tokenizer's end of text."""
         return int(self.tokenizer.eos_token_id)
 
+    @property
+    def guess_rate(self) -> float | None:
+        """That of the task inside."""
+        return self.task.guess_rate
+
     def described(self) -> dict[str, Any]:
         """Return what tells this task from another, for a run's identity."""
         vocabulary = json.dumps(sorted(self.tokenizer.get_vocab().items())).encode()
