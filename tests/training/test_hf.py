@@ -17,7 +17,7 @@ from twiceshy.errors import BadInput, MissingExtra
 from twiceshy.objectives.losses import reinforce
 from twiceshy.training.config import parse_config
 from twiceshy.training.evaluate import EvaluationConfig
-from twiceshy.training.hf import HfConfig, HfPolicy, load_policy, load_tokenizer, text_task
+from twiceshy.training.hf import HfConfig, HfPolicy, load_model, load_tokenizer, text_task
 from twiceshy.training.loop import METRICS, RlConfig, StepRecord, Trained, train
 from twiceshy.training.policy import PolicyConfig, as_tensor
 from twiceshy.training.rollouts import roll_out
@@ -103,7 +103,7 @@ def draws(n: int, n_tokens: int) -> Tensor:
 
 def adapted(path: str) -> HfPolicy:
     """LoRA whose adapters do something: they begin as zero."""
-    policy = load_policy(HfConfig(path=path, lora_rank=2))
+    policy = load_model(HfConfig(path=path, lora_rank=2))
     with torch.no_grad():
         for name, weight in policy.model.named_parameters():
             if "lora_B" in name:
@@ -116,7 +116,7 @@ def adapted(path: str) -> HfPolicy:
 def test_log_probabilities_are_those_of_the_plain_forward_pass(
     kind: str, lora: bool, folders: dict[str, str]
 ) -> None:
-    policy = adapted(folders[kind]) if lora else load_policy(HfConfig(path=folders[kind]))
+    policy = adapted(folders[kind]) if lora else load_model(HfConfig(path=folders[kind]))
     assert policy.has_plain_head == (kind != "gemma2")
     prompts, responses, prompt_of = a_batch()
     ours = policy.logp(prompts, responses, prompt_of=prompt_of)
@@ -128,7 +128,7 @@ def test_log_probabilities_are_those_of_the_plain_forward_pass(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_gradients_are_those_of_the_plain_forward_pass(kind: str, folders: dict[str, str]) -> None:
-    policy, plain = (load_policy(HfConfig(path=folders[kind])) for _ in range(2))
+    policy, plain = (load_model(HfConfig(path=folders[kind])) for _ in range(2))
     prompts, responses, prompt_of = a_batch()
     weights = torch.linspace(-1, 1, 42).view(6, 7)
     (weights * policy.logp(prompts, responses, prompt_of=prompt_of)).sum().backward()
@@ -150,7 +150,7 @@ def test_gradients_are_those_of_the_plain_forward_pass(kind: str, folders: dict[
 def test_a_group_shares_its_prompt_and_draws_as_if_alone(
     kind: str, folders: dict[str, str]
 ) -> None:
-    policy = load_policy(HfConfig(path=folders[kind]))
+    policy = load_model(HfConfig(path=folders[kind]))
     prompts, numbers = a_batch()[0], draws(12, 8)
     together = policy.sample(prompts, numbers, end_token=END)
     for row in range(12):
@@ -164,7 +164,7 @@ def test_a_group_shares_its_prompt_and_draws_as_if_alone(
 def test_sampled_log_probabilities_are_those_of_the_training_pass(
     kind: str, folders: dict[str, str]
 ) -> None:
-    policy = load_policy(HfConfig(path=folders[kind]))
+    policy = load_model(HfConfig(path=folders[kind]))
     prompts = a_batch()[0]
     sampled = policy.sample(prompts, draws(12, 8), end_token=None)
     prompt_of = torch.arange(3).repeat_interleave(4)
@@ -178,7 +178,7 @@ def test_sampled_log_probabilities_are_those_of_the_training_pass(
 def test_memory_for_sampling_cuts_batches_and_changes_nothing(
     folders: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    policy = load_policy(HfConfig(path=folders["llama"]))
+    policy = load_model(HfConfig(path=folders["llama"]))
     prompts, numbers = a_batch()[0], draws(12, 8)
     whole = policy.sample(prompts, numbers, end_token=END)
     per_row = policy._bytes_per_token * (12 + 8) + 16 * policy.n_tokens
@@ -190,7 +190,7 @@ def test_memory_for_sampling_cuts_batches_and_changes_nothing(
 
 
 def test_nothing_is_drawn_after_the_end(folders: dict[str, str]) -> None:
-    policy = load_policy(HfConfig(path=folders["llama"]))
+    policy = load_model(HfConfig(path=folders["llama"]))
     sampled = policy.sample(a_batch()[0], draws(96, 8), end_token=65)
     over = (sampled.responses == 65).int().cumsum(1) > 0
     assert over.any()
@@ -220,7 +220,7 @@ def run(
 ) -> Trained:
     model = HfConfig(path=path, lora_rank=lora, prompt_length=200, response_length=6)
     return train(
-        load_policy(model),
+        load_model(model),
         text_task(Countdown(), model),
         objective=SIGNED,
         config=RlConfig(
@@ -245,7 +245,7 @@ def test_two_steps_train_what_they_should(
     kind: str, lora: int | None, folders: dict[str, str]
 ) -> None:
     model = HfConfig(path=folders[kind], lora_rank=lora, prompt_length=200, response_length=6)
-    policy = load_policy(model)
+    policy = load_model(model)
     before = {n: w.detach().clone() for n, w in policy.model.named_parameters()}
     trained = policy.state_dict().keys()
     assert (len(trained) < len(before)) == (lora is not None)
@@ -316,18 +316,18 @@ def test_another_model_or_tokenizer_does_not_take_over_a_folder(
 
 def test_a_model_learns_by_imitation(folders: dict[str, str]) -> None:
     model = HfConfig(path=folders["llama"], prompt_length=200, response_length=8)
-    policy, task = load_policy(model), text_task(Countdown(), model)
+    policy, task = load_model(model), text_task(Countdown(), model)
     recipe = SftConfig(n_steps=15, batch=16, peak_rate=1e-2, n_warmup=2)
     history = fine_tune(policy, task, config=recipe, seed=0)
     assert history[-1].loss < 0.6 * history[0].loss
 
 
 def test_a_trained_model_is_saved_and_loaded(tmp_path: Path, folders: dict[str, str]) -> None:
-    policy = load_policy(HfConfig(path=folders["llama"]))
+    policy = load_model(HfConfig(path=folders["llama"]))
     with torch.no_grad():
         next(policy.parameters()).add_(1.0)
     policy.save(tmp_path)
-    again = load_policy(HfConfig(path=str(tmp_path)))
+    again = load_model(HfConfig(path=str(tmp_path)))
     prompts, responses, prompt_of = a_batch()
     one, other = (p.logp(prompts, responses, prompt_of=prompt_of) for p in (policy, again))
     assert torch.equal(one, other)
@@ -339,7 +339,7 @@ def test_adapters_follow_the_seed_alone(folders: dict[str, str]) -> None:
     config = HfConfig(path=folders["llama"], lora_rank=2)
     torch.manual_seed(7)
     before = torch.random.get_rng_state()
-    one, same, other = (load_policy(config, seed=seed).state_dict() for seed in (1, 1, 2))
+    one, same, other = (load_model(config, seed=seed).state_dict() for seed in (1, 1, 2))
     assert torch.equal(torch.random.get_rng_state(), before)
     assert all(torch.equal(one[name], same[name]) for name in one)
     assert not all(torch.equal(one[name], other[name]) for name in one)
@@ -458,19 +458,19 @@ def test_what_a_text_task_needs() -> None:
 
 
 def test_padding_on_the_right_is_refused(folders: dict[str, str]) -> None:
-    policy = load_policy(HfConfig(path=folders["llama"]))
+    policy = load_model(HfConfig(path=folders["llama"]))
     with pytest.raises(BadInput, match="padded on the left"):
         policy.sample(torch.tensor([[1, 2, PADDING]]), draws(1, 2), end_token=None)
 
 
 def test_models_are_local(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="local path only"):
-        load_policy(HfConfig(path="gpt2"))
+        load_model(HfConfig(path="gpt2"))
     (tmp_path / "model.bin").write_bytes(b"")
     with pytest.raises(BadInput, match=r"ends in \.gguf"):
-        load_policy(HfConfig(path=str(tmp_path / "model.bin")))
+        load_model(HfConfig(path=str(tmp_path / "model.bin")))
     with pytest.raises(BadInput, match="causal language model"):
-        load_policy(HfConfig(path=str(tmp_path)))
+        load_model(HfConfig(path=str(tmp_path)))
     with pytest.raises(BadInput, match="tokenizer"):
         load_tokenizer(str(tmp_path))
 
@@ -481,7 +481,7 @@ def test_a_missing_package_names_the_extra(
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingExtra, match=r"twiceshy\[hf\]"):
-        load_policy(HfConfig(path=folders["llama"], lora_rank=lora))
+        load_model(HfConfig(path=folders["llama"], lora_rank=lora))
 
 
 def test_the_config_of_a_model() -> None:
@@ -520,7 +520,7 @@ def test_rollouts_of_prompts_of_different_lengths_are_judged(folders: dict[str, 
     model = HfConfig(path=folders["gpt2"], prompt_length=180, response_length=4)
     task = text_task(Countdown(), model)
     prompts = task.prompts(3, split="train", seed=0)
-    rollouts = roll_out(load_policy(model), task, prompts, group_size=2, seed=0)
+    rollouts = roll_out(load_model(model), task, prompts, group_size=2, seed=0)
     assert len({int((row >= 0).sum()) for row in task.prompts(40, split="train", seed=0)}) > 1
     assert rollouts.labels.shape == (6,)
     assert bool((rollouts.logp[rollouts.mask] < 0).all())
@@ -537,7 +537,7 @@ def test_smollm2_takes_two_steps(lora: int | None) -> None:
     assert spec.submodule_search_locations
     path = next(Path(spec.submodule_search_locations[0]).glob("*.gguf"))
     model = HfConfig(path=str(path), lora_rank=lora, prompt_length=96, response_length=12)
-    policy = load_policy(model)
+    policy = load_model(model)
     assert policy.has_plain_head
     done = train(
         policy,

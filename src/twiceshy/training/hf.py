@@ -1,7 +1,7 @@
 """Any Hugging Face causal language model, by local path, as a policy of the loop: full or LoRA.
 
     model = HfConfig(path="models/smollm2", lora_rank=8)
-    train(load_policy(model), text_task(Countdown(), model), objective=…, config=…)
+    train(load_model(model), text_task(Countdown(), model), objective=…, config=…)
 
 Nothing is loaded by name and nothing from a network. Weights are float32, dropout is off, and the
 keys and values of a prompt are computed once for its whole group, in sampling and in training. The
@@ -253,7 +253,7 @@ class HfPolicy:
         return features, done.past_key_values
 
 
-def load_policy(config: HfConfig, *, seed: int = 0) -> HfPolicy:
+def load_model(config: HfConfig, *, seed: int = 0) -> HfPolicy:
     """Load a model, in float32 on the CPU, with fresh adapters if LoRA is asked for.
 
     LoRA: Hu et al. 2021 (2106.09685), on every linear layer but the head as QLoRA (2305.14314)

@@ -13,8 +13,7 @@ from twiceshy.errors import BadInput
 from twiceshy.training.base import base_policies, base_policy
 from twiceshy.training.checkpoint import load_policy, save_policy
 from twiceshy.training.config import RunConfig
-from twiceshy.training.hf import HfConfig, HfPolicy, text_task
-from twiceshy.training.hf import load_policy as load_model
+from twiceshy.training.hf import HfConfig, HfPolicy, load_model, text_task
 from twiceshy.training.policy import PolicyConfig, TinyPolicy
 from twiceshy.training.sft import SftStep, fine_tune, sft_recipe, untrained
 from twiceshy.training.tasks import Task
