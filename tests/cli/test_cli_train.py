@@ -264,9 +264,9 @@ class TestReproduce:
         seen: list[tuple[object, ...]] = []
 
         def study(
-            folder: Path, *, quick: bool, processes: int, progress: Callable[[int, int], None]
+            folder: Path, *, quick: bool, processes: int, progress: Callable[[int, int, str], None]
         ) -> Report:
-            progress(1, 2)
+            progress(1, 2, "one")
             seen.append((folder, quick, processes))
             return Report(kind="reproduce", title="A study", summary=("It held.",), ok=False)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -16,7 +17,7 @@ from twiceshy.training.policy import PolicyConfig, TinyPolicy
 from twiceshy.training.rollouts import Rollouts, roll_out
 from twiceshy.training.sft import untrained
 from twiceshy.training.stopping import StopConfig, early_stop, step_alarms
-from twiceshy.training.tasks import Change
+from twiceshy.training.tasks import Change, Tokens, Verdicts
 from twiceshy.training.update import UpdateConfig, step_advantages, update
 
 TASK = Change(n_coins=2)
@@ -198,6 +199,19 @@ def test_what_is_refused(text: str, message: str) -> None:
 def test_a_guard_that_would_do_nothing_is_refused(guard: str) -> None:
     with pytest.raises(BadInput, match=r"rl\.update\.n_minibatches"):
         parse_config("", overrides=[f"objective.{guard}"])
+
+
+@pytest.mark.parametrize("labels", [[0.7, 1.0], [2, 1], [True, False]])
+def test_a_verifier_that_gives_rewards_instead_of_labels_is_refused(labels: list[float]) -> None:
+    class Shaped(Change):
+        def verify(self, prompts: Tokens, responses: Tokens) -> Verdicts:
+            judged = super().verify(prompts, responses)
+            return judged._replace(labels=np.array(labels))  # type: ignore[arg-type]
+
+    with pytest.raises(BadInput, match="integer labels"):
+        roll_out(
+            tiny(), Shaped(n_coins=2), TASK.prompts(1, split="train", seed=0), group_size=2, seed=0
+        )
 
 
 SMALL = RlConfig(n_prompts=30, prompts_per_step=4, group_size=G, n_steps=4, learning_rate=1e-3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated
@@ -14,12 +15,17 @@ from twiceshy.cli.output import show
 from twiceshy.cli.progress import going_on, step_progress
 from twiceshy.cli.provenance import with_manifest
 from twiceshy.errors import BadInput
+from twiceshy.evidence.report import Report
 
+_ROOM = "twiceshy.training.studies"
 STUDIES = {
-    "negative-reinforcement": "twiceshy.training.studies:run_negative_reinforcement",
-    "over-hard": "twiceshy.training.studies:run_over_hard",
+    "negative-reinforcement": f"{_ROOM}.negative_reinforcement:run_negative_reinforcement",
+    "over-hard": f"{_ROOM}.over_hard:run_over_hard",
 }
-"""Each study by name: a function (folder, *, quick, processes, progress) -> Report."""
+"""Each study by name: a function (folder, *, quick, processes, progress) -> Report.
+
+`progress` is called with (jobs done, jobs in all, name of the last one).
+"""
 
 
 def reproduce(
@@ -38,7 +44,7 @@ def reproduce(
     import twiceshy.training
 
     twiceshy.training.RlConfig  # noqa: B018 - says which extra to install before anything else runs
-    run = getattr(import_module(module), function)
+    run: Callable[..., Report] = getattr(import_module(module), function)
     name = f"{study}-quick" if quick else study
     folder = out if out is not None else Path("twiceshy-reproduce") / name
     label = f"reproducing {study}"
@@ -47,7 +53,12 @@ def reproduce(
         with_manifest([study]) as stamp,
         step_progress(label) as advance,
     ):
-        report = run(folder, quick=quick, processes=processes, progress=advance)
+
+        def told(done: int, total: int, name: str) -> None:
+            del name
+            advance(done, total)
+
+        report = run(folder, quick=quick, processes=processes, progress=told)
     show(stamp(report), as_json=as_json, details=folder)
 
 

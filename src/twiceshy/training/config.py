@@ -156,7 +156,9 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
             BadInput: If the gate needs a rate of undeserved reward and there is none.
         """
         rate = self.task.guess_rate
-        return gate_curriculum(self.gate, n_pool=self.rl.n_prompts, guess_rate=rate)
+        return gate_curriculum(
+            self.gate, n_pool=self.rl.n_prompts, group_size=self.rl.group_size, guess_rate=rate
+        )
 
     @property
     def makes_its_base(self) -> bool:

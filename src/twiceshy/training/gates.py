@@ -8,6 +8,7 @@ and replays what is mastered.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -18,8 +19,13 @@ from twiceshy.errors import BadInput
 from twiceshy.evidence.stats import q_values
 from twiceshy.frontier.ledger import DEFAULT_PRIOR, TaskStatus, discounted
 from twiceshy.frontier.luck import p_lucky
-from twiceshy.frontier.rates import FloatArray, IntArray, band_chances, probability_in_band
-from twiceshy.frontier.value import failure_value
+from twiceshy.frontier.rates import (
+    FloatArray,
+    IntArray,
+    band_chances,
+    chance_of_contrast,
+    probability_in_band,
+)
 from twiceshy.training.curriculum import Curriculum, UniformPrompts
 from twiceshy.training.streams import generator
 
@@ -63,8 +69,10 @@ class FrontierGateConfig(
 
     Attributes:
         p0: Rate of undeserved reward; None: the task's guess rate.
-        confidence: How sure a solve rate must be above p0, with the false discovery rate over the
-            pool controlled at the rest.
+        margin: How far above p0 the lower edge of the frontier lies. At p0 itself, prompts that
+            were lucky pass one time in twenty, are trained on, and are then memorised.
+        confidence: How sure a solve rate must be above the lower edge, with the false discovery
+            rate over the pool controlled at the rest.
         mastered: Solve rate above which a prompt is only replayed.
         replay: Share of slots for mastered prompts.
         explore: Share of slots for prompts that are new or deferred.
@@ -74,18 +82,18 @@ class FrontierGateConfig(
     """
 
     p0: float | None = None
+    margin: float = 0.1
     confidence: float = 0.95
     mastered: float = 0.9
     replay: float = 0.2
     explore: float = 0.2
     decay: float = 0.3
-    max_groups: int = 2
+    max_groups: int = 1
 
     def __post_init__(self) -> None:
         shares = {"replay": self.replay, "explore": self.explore, "decay": self.decay}
-        _require_shares(confidence=self.confidence, mastered=self.mastered, **shares)
-        if not 0 <= (self.p0 or 0) < self.mastered:
-            raise BadInput("a guess rate below mastered", got=f"{self.p0}", where="gate.p0")
+        edges = {"margin": self.margin, "mastered": self.mastered, "p0": self.p0 or 0.0}
+        _require_shares(confidence=self.confidence, **edges, **shares)
         if self.replay + self.explore > 1:
             raise BadInput(
                 "replay and explore that add up to at most 1",
@@ -106,23 +114,27 @@ def _require_shares(**shares: float) -> None:
             raise BadInput("a share between 0 and 1", got=f"{share:g}", where=f"gate.{name}")
 
 
-def gate_curriculum(gate: Gate, *, n_pool: int, guess_rate: float | None = None) -> Curriculum:
+def gate_curriculum(
+    gate: Gate, *, n_pool: int, group_size: int, guess_rate: float | None = None
+) -> Curriculum:
     """Return the curriculum that a config describes.
 
     Args:
         gate: The config.
         n_pool: Size of the pool.
+        group_size: Responses a group will have.
         guess_rate: The task's, used where the config has no p0.
 
     Raises:
         BadInput: If the frontier gate has no p0 from either.
 
     Example:
-        >>> gate_curriculum(NaiveBandConfig(), n_pool=8).choose(8, step=0, seed=0).shape
+        >>> curriculum = gate_curriculum(NaiveBandConfig(), n_pool=8, group_size=4)
+        >>> curriculum.choose(8, step=0, seed=0).shape
         (8,)
     """
     if isinstance(gate, FrontierGateConfig):
-        return FrontierGate(n_pool, config=gate, guess_rate=guess_rate)
+        return FrontierGate(n_pool, group_size=group_size, config=gate, guess_rate=guess_rate)
     return (
         NaiveBand(n_pool, config=gate)
         if isinstance(gate, NaiveBandConfig)
@@ -154,19 +166,26 @@ class Visits:
         self.n_scored: IntArray = np.zeros(n_pool, dtype=np.int64)
         self.last: IntArray = np.full(n_pool, -1, dtype=np.int64)
         self.log: list[Visit] = []
+        self.origin = ""
+        """Hash of what was known before the first visit; empty: nothing (see `gate_ledger`)."""
 
     def add(self, chosen: Rows, labels: NDArray[np.int8], *, step: int) -> None:
         """Take note of a step; several groups of one prompt make one visit."""
         rows, place = np.unique(chosen, return_inverse=True)
         right = np.bincount(place, weights=(labels > 0).sum(1)).astype(np.int64)
         wrong = np.bincount(place, weights=(labels < 0).sum(1)).astype(np.int64)
+        columns = (rows.tolist(), right.tolist(), wrong.tolist())
+        self.add_visits([Visit(step, *each) for each in zip(*columns, strict=True)])
+
+    def add_visits(self, visits: Sequence[Visit]) -> None:
+        """Take note of visits of different prompts."""
+        step, rows, right, wrong = np.array(visits, dtype=np.int64).reshape(-1, 4).T
         self.alpha[rows], self.beta[rows] = discounted(
             self.alpha[rows], self.beta[rows], successes=right, failures=wrong, decay=self.decay
         )
         self.n_scored[rows] += right + wrong
         self.last[rows] = step
-        columns = (rows.tolist(), right.tolist(), wrong.tolist())
-        self.log += [Visit(step, *each) for each in zip(*columns, strict=True)]
+        self.log += visits
 
     def evidence(self, rows: Rows) -> tuple[FloatArray, FloatArray]:
         """Return the discounted successes and trials of some prompts, without the prior."""
@@ -177,15 +196,16 @@ class Visits:
     def state(self) -> bytes:
         """Return everything; numbers survive bit by bit."""
         kept = (self.alpha, self.beta, self.n_scored, self.last)
-        return msgspec.msgpack.encode(([column.tolist() for column in kept], self.log))
+        return msgspec.msgpack.encode(([column.tolist() for column in kept], self.log, self.origin))
 
     def restore(self, state: bytes) -> None:
         """Go back to what `state` returned."""
-        columns, log = msgspec.msgpack.decode(state, type=tuple[list[list[float]], list[Visit]])
+        columns, self.log, self.origin = msgspec.msgpack.decode(
+            state, type=tuple[list[list[float]], list[Visit], str]
+        )
         alpha, beta, n_scored, last = (np.array(column) for column in columns)
         self.alpha, self.beta = alpha.astype(np.float64), beta.astype(np.float64)
         self.n_scored, self.last = n_scored.astype(np.int64), last.astype(np.int64)
-        self.log = log
 
 
 class NaiveBand:
@@ -238,34 +258,36 @@ class NaiveBand:
 class FrontierGate:
     """Learn where earlier visits show a solve rate above what guessing earns.
 
-    A prompt is *live* when P(p ≤ p0) under its discounted posterior is small (q ≤ 1 − confidence,
-    Benjamini-Hochberg over all prompts tried), *in review* when it is also likely mastered, and
-    *deferred* otherwise: tried again in its turn, never deleted. New and deferred prompts are
-    visited to be measured; nothing is learned from the group that decides. Only where nearly all
-    prompts tried so far stand above p0 is a new one taken to be live as well.
+    A prompt is *live* when P(p ≤ p0 + margin) under its discounted posterior is small
+    (q ≤ 1 − confidence, Benjamini-Hochberg over all prompts tried), *in review* when it is also
+    likely mastered, and *deferred* otherwise: tried again in its turn, never deleted. New and
+    deferred prompts are visited to be measured; nothing is learned from the group that decides.
+    Only where nearly all prompts tried so far stand above the edge is a new one taken to be live.
 
     Slots of a step: a share to new and then deferred prompts, longest unvisited first; a share to
-    mastered ones at random; the rest to live ones, drawn in proportion to `failure_value` and, when
-    they are few, with several groups each. What is left over goes to new, then mastered, then
-    deferred prompts.
+    mastered ones at random; the rest to live ones, in proportion to the chance that a group of
+    theirs holds a contrast, with several groups each where `max_groups` allows. What is left over
+    goes to new, then mastered, then deferred prompts.
 
     Source: BOTS (2510.26374) for the posterior, Pilot-Commit (2605.26606) for deferring, Knapsack
-    RL (2509.25849) for the value. Differs: the lower edge is the rate of undeserved reward with
-    confidence, and the group that is gated has no vote.
+    RL (2509.25849) for the chance of a contrast. Differs: the lower edge lies above the rate of
+    undeserved reward with confidence, and the group that is gated has no vote.
 
     Args:
         n_pool: Size of the pool.
+        group_size: Responses a group will have.
         config: Options.
         guess_rate: The task's, used where the config has no p0.
 
     Raises:
-        BadInput: If there is no p0 from either.
+        BadInput: If there is no p0 from either, or it leaves no room below mastered.
     """
 
     def __init__(
         self,
         n_pool: int,
         *,
+        group_size: int,
         config: FrontierGateConfig | None = None,
         guess_rate: float | None = None,
     ) -> None:
@@ -277,7 +299,13 @@ class FrontierGate:
                 where="gate.p0",
                 fix="This task has no guess rate of its own: set p0 (0 where guessing cannot pay).",
             )
-        self.p0 = p0
+        if not p0 + self.config.margin < self.config.mastered:
+            raise BadInput(
+                f"p0 + margin below mastered = {self.config.mastered:g}",
+                got=f"{p0:g} + {self.config.margin:g}",
+                where="gate",
+            )
+        self.p0, self.group_size = p0, group_size
         self.visits = Visits(n_pool, decay=self.config.decay)
 
     @property
@@ -289,7 +317,9 @@ class FrontierGate:
         """Return each prompt's `TaskStatus` by the visits so far."""
         visits = self.visits
         new = visits.n_scored == 0
-        chances = band_chances(visits.alpha, visits.beta, band=(self.p0, self.config.mastered))
+        chances = band_chances(
+            visits.alpha, visits.beta, band=(self.p0 + self.config.margin, self.config.mastered)
+        )
         q = q_values(np.where(new, np.nan, np.clip(chances.below, 0.0, 1.0)))
         deserved = q <= 1 - self.config.confidence + 1e-12
         mastered = deserved & (chances.above >= 0.5)
@@ -314,16 +344,17 @@ class FrontierGate:
         explored = unsure[: round(self.config.explore * n)]
         replayed = review[: round(self.config.replay * n)]
         n_live = n - len(explored) - len(replayed)
-        picked = self._by_value(live, n=n_live, rng=rng)
+        picked = self._by_worth(live, n=n_live, rng=rng)
         rest = [new, review, deferred, live]
         taken = [explored, replayed, picked]
         return _filled(taken, rest=rest, n=n)
 
-    def _by_value(self, live: Rows, *, n: int, rng: np.random.Generator) -> Rows:
-        """Return up to n live rows in proportion to value, each at most `max_groups` times."""
+    def _by_worth(self, live: Rows, *, n: int, rng: np.random.Generator) -> Rows:
+        """Return up to n live rows in proportion to worth, each at most `max_groups` times."""
         rounds: list[Rows] = []
         for _ in range(self.config.max_groups if len(live) else 0):
-            worth = failure_value(self.visits.alpha[live], self.visits.beta[live])
+            alpha, beta = self.visits.alpha[live], self.visits.beta[live]
+            worth = chance_of_contrast(alpha, beta, more=self.group_size) + 1e-12
             size = min(n, len(live))
             rounds.append(rng.choice(live, size=size, replace=False, p=worth / worth.sum()))
             n -= size
@@ -350,6 +381,22 @@ class FrontierGate:
     def restore(self, state: bytes) -> None:
         """Go back to what `state` returned."""
         self.visits.restore(state)
+
+
+def luck_of_visits(gate: FrontierGate) -> FloatArray:
+    """Return what `gate.luck` said before each visit of its log, shape (n_visits,).
+
+    For a gate that started from nothing.
+    """
+    replayed = FrontierGate(
+        len(gate.visits.last), group_size=gate.group_size, config=gate.config, guess_rate=gate.p0
+    )
+    said: list[FloatArray] = []
+    for _, visits in groupby(gate.visits.log, key=lambda visit: visit.step):
+        part = list(visits)
+        said.append(replayed.luck(np.array([visit.row for visit in part])))
+        replayed.visits.add_visits(part)
+    return np.concatenate([*said, np.zeros(0)])
 
 
 def _filled(taken: Sequence[Rows], *, rest: Sequence[Rows], n: int) -> Rows:

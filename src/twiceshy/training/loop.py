@@ -20,7 +20,7 @@ from twiceshy.errors import BadInput
 from twiceshy.evidence.report import Alarm
 from twiceshy.frontier.groups import count_states
 from twiceshy.objectives.metrics import RARE_LOGP
-from twiceshy.training.alarms import median_length, skip_share, step_checks, tallies
+from twiceshy.training.alarms import median_length, repetition, skip_share, step_checks, tallies
 from twiceshy.training.checkpoint import (
     Checkpoint,
     append_line,
@@ -30,12 +30,14 @@ from twiceshy.training.checkpoint import (
 )
 from twiceshy.training.curriculum import Curriculum, KnowsLuck, UniformPrompts
 from twiceshy.training.evaluate import Evaluation, EvaluationConfig, evaluate
+from twiceshy.training.gate_ledger import GateLedger
+from twiceshy.training.gates import FrontierGate
 from twiceshy.training.policy import Policy, as_tensor
 from twiceshy.training.rollouts import Rollouts, TruncatedAs, roll_out
 from twiceshy.training.stopping import StopConfig, early_stop, step_alarms
 from twiceshy.training.streams import row_hashes
-from twiceshy.training.tasks import FAULTS, Fault, Task, TextTask
-from twiceshy.training.update import StepObjective, UpdateConfig, Updated, update
+from twiceshy.training.tasks import FAULTS, Fault, Task, TextTask, decode
+from twiceshy.training.update import StepObjective, UpdateConfig, Updated, right_change, update
 
 METRICS, CHECKPOINT = "metrics.jsonl", "checkpoint.pt"
 
@@ -91,6 +93,10 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
     evaluation: Evaluation | None = None
     stopped_by: Alarm | None = None
     """The rule that ended the run at this step."""
+    visited: tuple[int, ...] = ()
+    """Rows of the pool that were tried, one a group."""
+    learned: tuple[int, ...] = ()
+    """Those of `visited` whose groups were learned from."""
 
 
 class Trained(NamedTuple):
@@ -113,6 +119,7 @@ def train(
     stop: StopConfig | None = None,
     seed: int = 0,
     folder: Path | None = None,
+    ledger: Path | None = None,
     progress: Callable[[StepRecord], None] | None = None,
 ) -> Trained:
     """Train a policy in place by reinforcement learning from verified outcomes.
@@ -133,13 +140,17 @@ def train(
         stop: Limits at which the run stops by itself; None: it never does.
         seed: Seed of prompts, draws and minibatches.
         folder: For metrics and checkpoint; None: nothing is written.
+        ledger: A `SolveRateLedger` file from which a `FrontierGate` starts, and to which it adds at
+            every checkpoint and at the end; None: each run starts from nothing.
         progress: Called with every new record.
 
     Raises:
-        BadInput: When the split is too small, the folder belongs to another run, or the loss is not
-            finite.
+        BadInput: When the split is too small, the folder belongs to another run, the objective
+            needs luck and the curriculum does not know it, there is a ledger and no gate to use it,
+            or the loss is not finite.
     """
     run = _Run(policy, task, objective, config, evaluation, seed, curriculum, evaluation_task, stop)
+    remember = run.with_ledger(ledger)
     records = run.resume(folder)
     for step in range(len(records) - 1, config.n_steps) if records else range(-1, config.n_steps):
         if records and records[-1].stopped_by is not None:
@@ -151,8 +162,10 @@ def train(
             last = record.step == config.n_steps or record.stopped_by is not None
             if last or record.step % config.checkpoint_every == 0:
                 save_checkpoint(folder / CHECKPOINT, run.checkpoint(record.step))
+                remember()
         if progress is not None:
             progress(record)
+    remember()
     return Trained(records, dict(run.cpu_seconds))
 
 
@@ -205,6 +218,18 @@ class _Run:
         for weights in self.policy.parameters():
             digest.update(weights.detach().numpy().tobytes())
         return f"{self.objective.name} {digest.hexdigest()[:16]}"
+
+    def with_ledger(self, path: Path | None) -> Callable[[], object]:
+        """Start the gate from a ledger; return what adds the gate's visits to it."""
+        if path is None:
+            return lambda: None
+        gate = self.curriculum
+        if not isinstance(gate, FrontierGate):
+            raise BadInput("the frontier gate", got=gate.name, where="ledger")
+        names = [decode(self.task, prompt) for prompt in self.pool]
+        ledger = GateLedger(path, prompts=names, run=self.identity)
+        ledger.recall(gate)
+        return lambda: ledger.record(gate)
 
     def resume(self, folder: Path | None) -> list[StepRecord]:
         """Go back to the folder's checkpoint, if any; return the records up to it."""
@@ -262,15 +287,19 @@ class _Run:
                 reference=self.reference,
                 p_lucky=luck,
             )
+            likelihood = right_change(self.policy, rollouts)
         first = records[1].metrics if len(records) > 1 else {}
         checks = step_checks(
             rollouts,
             first_length=first.get("median_length"),
             first_skips=first.get("skip_rate"),
+            first_repetition=first.get("repetition"),
         )
         seen = rollout_metrics(rollouts)
         alarms = [check.alarm() for check in checks if check.raised]
-        rules = step_alarms(seen, first=first, limits=self.stop) if self.stop is not None else []
+        limits = self.stop
+        known = {**seen, **likelihood}
+        rules = step_alarms(known, first=first, limits=limits) if limits is not None else []
         evaluation, stopped_by = self._judged(step + 1, rules, records)
         return StepRecord(
             step=step + 1,
@@ -278,11 +307,14 @@ class _Run:
                 **seen,
                 "n_groups_learned": float(learned.sum()),
                 **_update_metrics(updated),
+                **likelihood,
                 **{f"check/{check.name}": check.value for check in checks},
             },
             alarms=(*alarms, *rules),
             evaluation=evaluation,
             stopped_by=stopped_by,
+            visited=tuple(chosen.tolist()),
+            learned=tuple(chosen[learned].tolist()),
         )
 
     def _luck(self, chosen: NDArray[np.int64], rollouts: Rollouts) -> Tensor | None:
@@ -351,6 +383,7 @@ def rollout_metrics(rollouts: Rollouts) -> dict[str, float | None]:
         "mean_length": n_tokens / len(labels),
         "median_length": median_length(rollouts),
         "skip_rate": skip_share(rollouts),
+        "repetition": repetition(rollouts)[0],
         "n_truncated": float((faults == FAULTS.index(Fault.TRUNCATED)).sum()),
         "n_malformed": float((faults == FAULTS.index(Fault.MALFORMED)).sum()),
         "n_tokens": float(n_tokens),

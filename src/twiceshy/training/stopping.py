@@ -10,6 +10,7 @@ from twiceshy.evidence.report import Alarm
 from twiceshy.objectives.abort import (
     accuracy_alarm,
     length_alarm,
+    likelihood_alarm,
     malformed_alarm,
     rare_token_alarm,
 )
@@ -81,6 +82,7 @@ def step_alarms(
             low=limits.length_low,
             high=limits.length_high,
         ),
+        likelihood_alarm(metrics.get("right/logp_change")),
     ]
     return [alarm for alarm in found if alarm is not None]
 

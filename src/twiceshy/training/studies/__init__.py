@@ -1,1 +1,1 @@
-"""Studies: many small runs, compared with controls, that anyone can repeat in minutes."""
+"""Experiments on published claims, as functions that a command or a script can call."""
