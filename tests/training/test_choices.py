@@ -203,7 +203,7 @@ def test_a_guard_that_would_do_nothing_is_refused(guard: str) -> None:
 
 @pytest.mark.parametrize("labels", [[0.7, 1.0], [2, 1], [True, False]])
 def test_a_verifier_that_gives_rewards_instead_of_labels_is_refused(labels: list[float]) -> None:
-    class Shaped(Change):
+    class Shaped(Change, frozen=True):
         def verify(self, prompts: Tokens, responses: Tokens) -> Verdicts:
             judged = super().verify(prompts, responses)
             return judged._replace(labels=np.array(labels))  # type: ignore[arg-type]
