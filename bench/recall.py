@@ -1,16 +1,16 @@
 """Measure recall end to end at 100,000 lessons, and add and search beside two memory products.
 
-A recall embeds the task, scans all vectors exactly, searches for words, filters by scope and status,
-reads the candidates, guards against leaks, chooses and renders. Lessons and tasks are made up: words
-of a fixed list and 20,000 invented ones, drawn by Zipf's law, and an identifier each.
+A recall embeds the task, scans all vectors exactly, searches for words, filters by scope and
+status, reads the candidates, guards against leaks, chooses and renders. Lessons and tasks are made
+up: 20,000 words, some English and most invented, drawn by Zipf's law, and an identifier each.
 
     python bench/recall.py                      # twiceshy alone
     python bench/recall.py --peers PYTHON       # beside mem0 and LangMem, installed for PYTHON
     python bench/recall.py --lessons 10000      # smaller
 
-The products run in a process each of their own interpreter, one after the other, on the same lessons
-and tasks, with the same embedding model, without a language model: mem0 with `infer=False` on its
-local Qdrant, LangMem's tools on LangGraph's in-memory store. PYTHON needs
+The products run in a process each of their own interpreter, one after the other, on the same
+lessons and tasks, with the same embedding model, without a language model: mem0 with `infer=False`
+on its local Qdrant, LangMem's tools on LangGraph's in-memory store. PYTHON needs
 `pip install mem0ai==2.2.1 langmem==0.0.30 qdrant-client==1.20.0 wordllama==0.4.0.post1`.
 """
 
@@ -20,8 +20,8 @@ import argparse
 import json
 import os
 import random
+import re
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -108,6 +108,7 @@ def ours(n_lessons: int, path: Path) -> dict[str, Any]:
         "file_mb": round(path.stat().st_size / 1e6, 1),
         "share_with_a_lesson": hits / len(tasks),
         **quantiles(waits[N_WARM:]),
+        "load_average": round(os.getloadavg()[0], 1),
     }
 
 
@@ -198,6 +199,7 @@ def measured(n_lessons: int, *, add: Any, search: Any) -> dict[str, Any]:
         "n_lessons": n_lessons,
         "add_seconds": round(added - started, 2),
         **quantiles(waits[N_WARM:]),
+        "load_average": round(os.getloadavg()[0], 1),
     }
 
 
@@ -211,11 +213,11 @@ def quantiles(seconds: list[float]) -> dict[str, float]:
 
 
 def corpus(n_lessons: int) -> tuple[list[str], list[str]]:
-    """Return lessons ("when ...: do ...") and tasks. Each third task names a lesson's identifier."""
+    """Return lessons and tasks; each third task names a lesson's identifier."""
     rng = random.Random(SEED)
-    common = (FOLDER / "recall.py").read_text().split()
-    words = sorted({word.strip(".,:;()[]\"'`").lower() for word in common if word.isalpha()})
-    syllables = "ba ce di fo gu ha je ki lo mu na pe qui ro su ta ve wi xo yu".split()
+    pairs = FOLDER.parent / "experiments" / "recall-quality" / "pairs.jsonl"
+    words = sorted(set(re.findall(r"[a-z]{3,}", pairs.read_text().lower())))
+    syllables = re.findall("..", "bacedifoguhajekilomunapequrosutavewixoyu")
     while len(words) < 20_000:
         words.append("".join(rng.choices(syllables, k=rng.randint(2, 4))))
     weights = [1 / (rank + 10) for rank in range(len(words))]
