@@ -19,7 +19,9 @@ ANY = frozenset[str]()
 """Stands for any error."""
 
 _RECOVER = re.compile(r"error: (?P<tool>[^:]+): (?P<error>.+)")
-_CODE = re.compile(r"\b(?:[A-Za-z]+[-_])*[A-Za-z]*\d{2,}[\w-]*|\b[A-Z]{2,}[A-Z_]{2,}\b")
+_CODE = re.compile(
+    r"\b(?:[A-Za-z]+[-_])*[A-Za-z]+\d{2,}\w*|\b(?:[A-Za-z]+[-_])+\d+\b|\b[45]\d\d\b|\b[A-Z_]{4,}\b"
+)
 _NOISE = (
     (re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{8}[0-9a-f-]{4,}\b", re.IGNORECASE), "#"),
     (re.compile(r"(?:/[\w.@+-]+){2,}|\b[A-Za-z]:\\\S+"), "PATH"),
