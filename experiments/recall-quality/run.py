@@ -124,7 +124,8 @@ def table(results: list[dict[str, Any]]) -> str:
         cells = [
             each["model"], "" if each["weight"] is None else each["weight"],
             "yes" if each["situations"] else "no", text(para["recall@1"]), text(para["recall@5"]),
-            text(ident["recall@1"]), text(ident["recall@5"]), f"{each['floor']} ({each['floor_all']})",
+            text(ident["recall@1"]), text(ident["recall@5"]),
+            f"{each['floor']} ({each['floor_all']})",
             text(each["false_recall"]), text(para["right_and_told"]), text(ident["right_and_told"]),
         ]  # fmt: skip
         lines.append("| " + " | ".join(map(str, cells)) + " |")
