@@ -175,7 +175,7 @@ def plot(results: list[dict[str, Any]]) -> None:
         axis.grid(axis="x", alpha=0.3)
     axes[0].set_yticks(range(len(names)), names)
     axes[0].invert_yaxis()
-    axes[0].legend(loc="lower right", frameon=False)
+    axes[1].legend(loc="lower left", frameon=False)
     figure.tight_layout()
     figure.savefig(FOLDER / "plot.png", dpi=110)
 

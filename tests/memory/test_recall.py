@@ -75,7 +75,11 @@ def bank() -> Iterator[Bank]:
 
 
 def test_scores_by_hand() -> None:
-    score = fused(np.float32([0.5, 1.0]), np.float32([15.0, 0.0]), weight=0.2)
+    score = fused(
+        np.array([0.5, 1.0], dtype=np.float32),
+        np.array([15.0, 0.0], dtype=np.float32),
+        weight=0.2,
+    )
     assert score.tolist() == pytest.approx([0.5 + 0.2 * 0.75, 1.0])
 
 
