@@ -115,8 +115,9 @@ def share(hits: Iterable[bool]) -> dict[str, Any]:
 
 def table(results: list[dict[str, Any]]) -> str:
     lines = [
-        "| model | a | tasks indexed | paraphrase R@1 | R@5 | identifier R@1 | R@5 | floor (of all) | "
-        "unanswerable told | paraphrases right and told | identifiers right and told |",
+        "| model | a | tasks indexed | paraphrase R@1 | R@5 | identifier R@1 | R@5 | "
+        "floor (of all) | unanswerable told | paraphrases right and told | "
+        "identifiers right and told |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for each in results:
