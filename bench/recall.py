@@ -12,7 +12,8 @@ The products run in a process each of their own interpreter, one after the other
 lessons and tasks, with the same embedding model, without a language model: mem0 with `infer=False`
 on its local Qdrant, LangMem's tools on LangGraph's in-memory store. They add one lesson a call, as
 their interfaces do, and twiceshy a thousand a transaction: adding is not like for like. mem0
-searches vectors alone here; its search for words needs a model that has to be downloaded. PYTHON needs
+searches vectors alone here; its search for words needs a model that has to be downloaded. PYTHON
+needs
 `pip install mem0ai==2.2.1 langmem==0.0.30 qdrant-client==1.20.0 wordllama==0.4.0.post1`.
 """
 

@@ -14,7 +14,7 @@ from twiceshy.errors import BadInput
 from twiceshy.evidence.report import Alarm, Report
 from twiceshy.lessons import Status
 from twiceshy.memory.bank import Bank, portable
-from twiceshy.memory.intake import take_in
+from twiceshy.memory.intake import Intake, take_in
 
 Form = Literal["lessons", "markdown", "skills", "log"]
 
@@ -104,7 +104,6 @@ def import_lessons(
     with Bank.open(bank) as opened:
         taken = take_in(found, opened.lessons(), file=source.name, as_is=as_is)
         opened.apply(taken.edits, actor=f"import {found.format}")
-    numbers = {"format": found.format, "n_unreadable": len(found.unreadable), **taken.numbers}
     report = Report(
         kind="bank import",
         title=f"Import of {source.name}",
@@ -112,8 +111,8 @@ def import_lessons(
             f"Added {counted(len(taken.edits), 'lesson')} of {found.format}; "
             f"{len(taken.known)} were known, {len(found.unreadable)} could not be read.",
         ),
-        numbers=numbers,
-        alarms=_aside(taken.quarantined, n_aside=numbers["n_quarantined"]),
+        numbers={"format": found.format, "n_unreadable": len(found.unreadable), **taken.numbers},
+        alarms=() if as_is else _aside(taken),
     )
     show(report, as_json=as_json, details=bank)
 
@@ -128,11 +127,11 @@ def _format(given: str | None) -> portable.Format | None:
     raise BadInput(f"one of {', '.join(formats)}, log", got=repr(given), where="--format")
 
 
-def _aside(grounds: dict[str, int], *, n_aside: int) -> tuple[Alarm, ...]:
-    if not n_aside:
+def _aside(taken: Intake) -> tuple[Alarm, ...]:
+    if not taken.n_quarantined:
         return ()
-    why = "; ".join(f"{ground} ({n})" for ground, n in grounds.items())
-    message = f"{counted(n_aside, 'lesson')} went into quarantine: {why}."
+    why = "; ".join(f"{ground} ({n})" for ground, n in taken.quarantined.items())
+    message = f"{counted(taken.n_quarantined, 'lesson')} went into quarantine: {why}."
     return (Alarm(name="quarantined", severity="warning", message=message),)
 
 

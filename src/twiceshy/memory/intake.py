@@ -26,6 +26,7 @@ _OF_EVIDENCE = frozenset(
     {Ground.NO_EVIDENCE, Ground.UNKNOWN_EVIDENCE, Ground.UNUSABLE_EVIDENCE, Ground.LOW_TIER}
 )
 """Grounds that hold for every lesson that was learned elsewhere."""
+SET_ASIDE = "was quarantined where it comes from"
 
 
 class Intake(NamedTuple):
@@ -40,12 +41,16 @@ class Intake(NamedTuple):
     """Secrets taken out of new lessons."""
 
     @property
+    def n_quarantined(self) -> int:
+        """How many of the new lessons are set aside."""
+        return sum(edit.lesson.status is Status.QUARANTINED for edit in self.edits)
+
+    @property
     def numbers(self) -> dict[str, Any]:
         """The counts, as a report's numbers."""
-        aside = sum(edit.lesson.status is Status.QUARANTINED for edit in self.edits)
         return {
             "n_added": len(self.edits),
-            "n_quarantined": aside,
+            "n_quarantined": self.n_quarantined,
             "n_known": len(self.known),
             "quarantined": self.quarantined,
             "n_secrets_hidden": self.n_secrets,
@@ -107,12 +112,13 @@ def _screened(lesson: Lesson, *, file: str, policy: Policy) -> _Screened:
         candidate, seen=Seen([]), known_ids=frozenset(), copied=frozenset(), policy=policy
     )
     told = (each.ground for each in objections if each.ground not in _OF_EVIDENCE)
-    grounds = tuple(dict.fromkeys(ground.value for ground in told))
+    aside = [SET_ASIDE] if candidate.status is Status.QUARANTINED else []
+    grounds = tuple(dict.fromkeys([*aside, *(ground.value for ground in told)]))
     cleaned = clean(candidate, policy=policy)
     return _Screened(
         replace(
             cleaned.lesson,
-            status=Status.QUARANTINED if grounds else Status.CANDIDATE,
+            status=Status.QUARANTINED if grounds else candidate.status,
             flags=(*candidate.flags, *grounds),
             extra={**cleaned.lesson.extra, ORIGIN: candidate.extra[ORIGIN]},
         ),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import itertools
 import sqlite3
 from collections.abc import Mapping, Sequence
 
@@ -11,9 +10,11 @@ from twiceshy.lessons import Status
 from twiceshy.memory.bank.protocol import LexicalHit
 from twiceshy.memory.bank.words import terms
 
+COMMON = 4_000
+"""Lessons from which a word is as common as any; ours."""
+MAX_ROWS = 8_000
+"""Rows that one search scores at most, but for a query of common words alone; ours."""
 _N_NEAR = 3
-_MAX_SCORED = 2_000
-"""Lessons that a search scores, at most, unless its rarest word alone occurs in more."""
 _MAX_COMPARED = 20_000
 """Ids that a mistyped one is compared with; beyond it only those with the same start count."""
 
@@ -52,10 +53,11 @@ def search(
 ) -> list[LexicalHit]:
     """Return lessons that share a stemmed word with the query, best first (BM25).
 
-    Where the words of the query occur in very many lessons, only the rarest of them count.
+    In a large bank only the rarest words of the query count: FTS5 scores every row that has any of
+    them, and words that many lessons have hardly change the order.
     """
-    wanted = _rarest(connection, terms(query))
-    if not wanted or limit < 1:
+    wanted = _rarest(connection, terms(query)) if limit > 0 else []
+    if not wanted:
         return []
     where, bound = conditions(status=statuses)
     rows = connection.execute(
@@ -67,19 +69,25 @@ def search(
     return [LexicalHit(lesson_id, score) for lesson_id, score in rows]
 
 
-def _rarest(connection: sqlite3.Connection, wanted: Sequence[str]) -> list[str]:
-    """Return the words, rarest first, that together occur in at most `_MAX_SCORED` lessons.
+def _rarest(connection: sqlite3.Connection, words: Sequence[str]) -> list[str]:
+    """Return the words that fewest lessons have, up to a bound on rows; the rarest one always."""
+    counted = sorted((_n_rows(connection, word), place) for place, word in enumerate(words))
+    kept: list[str] = []
+    total = 0
+    for n_rows, place in counted:
+        total += n_rows
+        if kept and (n_rows >= COMMON or total > MAX_ROWS):
+            break
+        kept += [words[place]] if n_rows else []
+    return kept
 
-    Scoring a lesson costs twenty times as much as finding that it has a word.
-    """
-    query = "SELECT count(*) FROM lesson_text WHERE lesson_text MATCH ?"
-    found = [(connection.execute(query, (f'"{term}"',)).fetchone()[0], term) for term in wanted]
-    present = sorted((n, term) for n, term in found if n)
-    totals = itertools.accumulate(n for n, _ in present)
-    pairs = zip(present, totals, strict=True)
-    return [term for (_, term), total in pairs if total <= _MAX_SCORED] or [
-        term for _, term in present[:1]
-    ]
+
+def _n_rows(connection: sqlite3.Connection, word: str) -> int:
+    """Return how many lessons have a word, or `COMMON` when it is that many or more."""
+    return connection.execute(
+        "SELECT count(*) FROM (SELECT 1 FROM lesson_text WHERE lesson_text MATCH ? LIMIT ?)",
+        (f'"{word}"', COMMON),
+    ).fetchone()[0]
 
 
 def near(connection: sqlite3.Connection, lesson_id: str) -> list[str]:

@@ -15,6 +15,9 @@ ORIGIN = "origin"
 """Key of `Lesson.extra` that says where an imported lesson comes from."""
 
 
+_SET_ASIDE = (Status.QUARANTINED, Status.RETIRED)
+
+
 class Imported(NamedTuple):
     """Lessons read from a file or folder; nothing has been stored."""
 
@@ -58,7 +61,10 @@ def foreign(
 
 
 def as_candidate(lesson: Lesson, *, file: str) -> Lesson:
-    """Return a lesson of another bank as a candidate, with what it was there kept beside it."""
+    """Return a lesson of another bank as a candidate, with what it was there kept beside it.
+
+    One that was quarantined or retired there stays so.
+    """
     origin = {
         "format": "twiceshy",
         "file": file,
@@ -68,7 +74,7 @@ def as_candidate(lesson: Lesson, *, file: str) -> Lesson:
     }
     return replace(
         lesson,
-        status=Status.CANDIDATE,
+        status=Status.CANDIDATE if lesson.status not in _SET_ASIDE else lesson.status,
         level=EvidenceLevel.DESCRIBED,
         extra={**lesson.extra, ORIGIN: origin},
     )
