@@ -34,6 +34,7 @@ NAMES = (
     "fused_head_gpu",
     "rollouts",
     "bank_writes",
+    "recall",
 )
 RESULT = FOLDER / "result.json"
 
