@@ -13,7 +13,6 @@ Three ideas:
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
@@ -160,27 +159,6 @@ def decide(
         )
 
     return tuple(toss(rank, each) for rank, each in enumerate(once.values()))
-
-
-def placebo_text(text: str) -> str:
-    """Return words that say nothing, exactly as long as a text in characters.
-
-    Source: the placebo arm that 2604.11088 shows to be needed: random rules help as well.
-    Differs: filler about nothing in the task, never a rule.
-
-    Example:
-        >>> placebo_text("Pass flag --force.")
-        'This note is left '
-        >>> len(placebo_text("x" * 500))
-        500
-    """
-    return (_FILLER * math.ceil(len(text) / len(_FILLER)))[: len(text)] if text else ""
-
-
-_FILLER = (
-    "This note is left blank on purpose. It holds the place of another note of the same length. "
-    "Nothing in it bears on the task at hand. "
-)
 
 
 def _arms_within(design: TrialDesign, status: Status, *, whole: Shown) -> Arms:

@@ -13,7 +13,7 @@ from twiceshy.lessons import Status
 from twiceshy.memory.trials.design import TrialDesign
 
 Question = Literal["pair", "bank", "lesson"]
-"""Each task run with and without the bank; the bank by the coin of a run; one lesson by its coin."""
+"""Each task with and without the bank; the bank by a coin for each run; one lesson by its coin."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
