@@ -495,6 +495,10 @@ def test_places_that_cannot_be(tmp_path: Path) -> None:
     assert not (tmp_path / "typo.db").exists()
 
 
+def nothing_is_writable(path: Path, mode: int) -> bool:
+    return False
+
+
 def test_read_only(bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bank.apply([Add(lesson=lesson("a"))])
     with Bank.open(bank.path, read_only=True) as reader:
@@ -504,7 +508,7 @@ def test_read_only(bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
             reader.apply([Add(lesson=lesson("b"))])
         bank.apply([Add(lesson=lesson("b"))])
         assert reader.head == 2
-    monkeypatch.setattr(bank_schema.os, "access", lambda place, mode: False)
+    monkeypatch.setattr(bank_schema.os, "access", nothing_is_writable)
     with pytest.raises(BadInput, match=r"events that are only in bank\.db-wal"):
         Bank.open(bank.path, read_only=True)
     bank.close()
