@@ -68,6 +68,7 @@ class Memory:
         ...     text="Read the recipe before cooking.",
         ...     trigger="when a meal is to be cooked",
         ...     status=Status.ACTIVE,
+        ...     author="human",
         ... )
         >>> with Bank.open(":memory:") as bank:
         ...     _ = bank.apply([Add(lesson=lesson)])

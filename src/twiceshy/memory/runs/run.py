@@ -238,13 +238,21 @@ def verdict_of(outcome: Outcome | str, **told: Unpack[Told]) -> Verdict:
     except ValueError:
         names = ", ".join(each.value for each in Outcome)
         raise BadInput(f"an outcome ({names})", got=repr(outcome), where="outcome") from None
-    reliability, broken = told.get("reliability"), told.pop("broken", None)
+    reliability, broken = told.get("reliability"), told.get("broken")
     if reliability is not None and not 0 <= reliability <= 1:
         raise BadInput("a probability in [0, 1]", got=repr(reliability), where="reliability")
     if broken is not None and known is not Outcome.BROKEN:
         raise BadInput("broken only with the outcome 'broken'", got=known.value, where="broken")
     kind: BrokenKind | None = (broken or "user_rule") if known is Outcome.BROKEN else None
-    return Verdict(outcome=known, broken=kind, **told)
+    return Verdict(
+        outcome=known,
+        reward=told.get("reward"),
+        source=told.get("source"),
+        reliability=reliability,
+        evidence=told.get("evidence", ""),
+        broken=kind,
+        reason=told.get("reason", ""),
+    )
 
 
 def _boundary(error: BaseException) -> BrokenKind:

@@ -69,7 +69,7 @@ def tasks_needed_for(
         189
         >>> plan = tasks_needed_for("lesson", difference=0.10, recalled=0.2)
         >>> plan.at_once, plan.anytime > plan.at_once
-        (5890, True)
+        (6478, True)
     """
     if not 0 < recalled <= 1:
         raise BadInput("a share of tasks in (0, 1]", got=repr(recalled), where="recalled")
