@@ -72,7 +72,7 @@ class Memory:
         ... )
         >>> with Bank.open(":memory:") as bank:
         ...     _ = bank.apply([Add(lesson=lesson)])
-        ...     memory = Memory(bank, recall=Wish(embedder=None), trial=ALWAYS_SHOWN)
+        ...     memory = Memory(bank, recall=Wish(embedder=None, floor=0.0), trial=ALWAYS_SHOWN)
         ...     with memory.run("meal-1", text="Cook the meal.") as run:
         ...         _ = run.end("success", source="test")
         ...     run.text.splitlines()[2], memory.effect().counts.n_scored
