@@ -24,9 +24,9 @@ def test_the_capital_is_that_of_the_betting_test() -> None:
     differences = np.random.default_rng(3).choice([-1.0, 0.0, 1.0], 50, p=[0.2, 0.5, 0.3])
     test = BettingTest()
     for difference in differences:
-        state = test.add(difference)
+        test.add(difference)
     path = log_capital_path(2 * differences, bounds=np.ones(50))  # the scale, 2, halves them again
-    assert math.exp(path[-1]) == pytest.approx(state.e_value)
+    assert math.exp(path[-1]) == pytest.approx(test.state.e_value)
 
 
 def test_weighted_mean_by_hand() -> None:

@@ -195,7 +195,9 @@ def test_three_lessons_of_a_kind_shrink_and_two_do_not() -> None:
 
 def test_unbiased_although_the_lesson_is_recalled_on_hard_tasks() -> None:
     """The mean of many banks' estimates is the truth; the success rate when present is not."""
-    truth, estimates, naive = 0.2, [], []
+    truth = 0.2
+    estimates: list[float | None] = []
+    naive: list[float] = []
     for seed in range(60):
         rng = np.random.default_rng(seed)
         bank = TrialBank(in_trial("a"), in_trial("b", status=Status.ACTIVE))
@@ -216,7 +218,7 @@ def test_unbiased_although_the_lesson_is_recalled_on_hard_tasks() -> None:
             rates.append((told.get("a") == "shown", won))
         estimates.append(effect(bank.reader).lessons[0].over_withheld.estimate)
         shown = [won for was, won in rates if was]
-        naive.append(np.mean(shown) - np.mean([won for was, won in rates if not was]))
+        naive.append(float(np.mean(shown) - np.mean([won for was, won in rates if not was])))
     assert all(each is not None for each in estimates)
     values = np.array(estimates, dtype=float)
     assert abs(values.mean() - truth) < 3 * values.std() / math.sqrt(len(values))
