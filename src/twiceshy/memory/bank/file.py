@@ -16,6 +16,7 @@ from twiceshy.memory.bank.schema import (
     Durability,
     as_bad_input,
     check_exists,
+    check_unchanged,
     opened,
     transaction,
 )
@@ -87,6 +88,7 @@ class BankFile:
         with self._lock, as_bad_input(self.path):
             connection = self._own()
             with transaction(connection):
+                check_unchanged(connection, str(self.path))
                 yield connection
 
     def _own(self) -> sqlite3.Connection:

@@ -232,6 +232,21 @@ def _version(connection: sqlite3.Connection, where: str) -> int:
     return done
 
 
+def check_unchanged(connection: sqlite3.Connection, where: str) -> None:
+    """Refuse to write to a file whose tables another process has changed since it was opened.
+
+    Raises:
+        BadInput: A newer version of the package has brought the file up to date.
+    """
+    if connection.execute("PRAGMA user_version").fetchone()[0] != len(MIGRATIONS):
+        raise BadInput(
+            f"a bank of version {len(MIGRATIONS)}, as it was when it was opened",
+            got="one that a newer version has changed since",
+            where=where,
+            fix="Upgrade twiceshy, and open it again.",
+        )
+
+
 def _use_wal(connection: sqlite3.Connection) -> None:
     # SQLite answers "locked" at once, whatever the timeout, while another process switches too.
     deadline = time.monotonic() + TIMEOUT_SECONDS

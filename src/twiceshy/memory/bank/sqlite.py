@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -16,6 +16,7 @@ from twiceshy.memory.bank import lineage, upkeep
 from twiceshy.memory.bank.edits import check_edit, unknown_lesson
 from twiceshy.memory.bank.halves import as_halves, check_stored, write_halves
 from twiceshy.memory.bank.projections import find_lesson, project
+from twiceshy.memory.bank.protocol import Event
 from twiceshy.memory.bank.reading import ReadableBank
 from twiceshy.memory.bank.searching import near
 from twiceshy.memory.bank.types import Edit, Entry, SetStatus, Use, VectorsStored
@@ -108,6 +109,20 @@ class Bank(ReadableBank):
             _append(connection, quarantined, actor=actor)
         return found
 
+    def restore(self, events: Iterable[Event]) -> int:
+        """Fill an empty bank with the log of another, times and writers included; return its head.
+
+        Vectors are not in a log: put them in again.
+
+        Raises:
+            BadInput: The bank holds events, or the log is not one that a bank could have written.
+        """
+        with self._writing() as connection:
+            if upkeep.head(connection):
+                raise BadInput("an empty bank", got="one with events", where=str(self.path))
+            lines = [(each.at, each.actor, each.what) for each in events]
+            return len(_log(connection, lines))
+
     def rebuild(self) -> int:
         """Make everything that follows from the log again; return the number of events read."""
         with self._writing() as connection:
@@ -120,15 +135,19 @@ def _is_quarantined(connection: sqlite3.Connection, lesson_id: str) -> bool:
 
 
 def _append(connection: sqlite3.Connection, entries: Sequence[Entry], *, actor: str) -> list[int]:
-    """Check, log and project entries one after the other; each sees what those before it did."""
     at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    return _log(connection, [(at, actor, what) for what in entries])
+
+
+def _log(connection: sqlite3.Connection, lines: Sequence[tuple[str, str, Entry]]) -> list[int]:
+    """Check, log and project entries one after the other; each sees what those before it did."""
     first = upkeep.head(connection) + 1
-    for number, what in enumerate(entries, start=first):
+    for number, (at, actor, what) in enumerate(lines, start=first):
         _check(connection, what)
         row = (number, at, actor, type(what).__struct_config__.tag, _encoded(what))
         connection.execute(_INSERT, row)
         project(connection, number, what)
-    return list(range(first, first + len(entries)))
+    return list(range(first, first + len(lines)))
 
 
 def _check(connection: sqlite3.Connection, what: Entry) -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from twiceshy.lessons import Lesson
+from twiceshy.lessons import TASK_TEXT, Lesson
 
 _FUNCTION_WORDS = """
 a about after again all also am an and any are as at be because been before being both but by can
@@ -30,9 +30,9 @@ class Wording(NamedTuple):
 
 
 def wording(lesson: Lesson) -> Wording:
-    """Return the tasks of a lesson's contrast, when it applies, and what it says."""
+    """Return the tasks a lesson was learned at, when it applies, and what it says."""
     return Wording(
-        tasks=tuple(pair.task for pair in lesson.contrast),
+        tasks=(str(lesson.extra.get(TASK_TEXT, "")), *(pair.task for pair in lesson.contrast)),
         triggers=(lesson.trigger, lesson.family, *lesson.scope.values()),
         words=(lesson.text, lesson.action, lesson.instead, lesson.why, *lesson.steps),
     )
