@@ -24,6 +24,7 @@ VERBS = (
     "audit collapse",
     "audit shortcuts",
     "collect textworld",
+    "bank effect",
     "report",
 )
 

@@ -40,9 +40,10 @@ def _decisions(axis: Any, kinds: dict[str, Any], looks: Any) -> None:
         label = f"{kind}: {curve.removesuffix('_by')}"
         values = 100 * np.array(kinds[kind][curve])
         axis.plot(looks, values, style, color=COLOURS[kind], label=label)
-    axis.set(title="Decided by n, looked at after every decision, δ = 0.10", ylim=(-2, 102))
+    axis.set(title="Decided by n, looked at after every decision, δ = 0.10", ylim=(-2, 138))
     axis.set(xlabel="randomised decisions about the lesson", ylabel="lessons, %")
-    axis.legend(frameon=False, fontsize=8, loc="upper left")
+    axis.set_yticks(range(0, 101, 20))
+    axis.legend(frameon=False, fontsize=8, loc="upper left", ncols=2)
 
 
 def _beside(axis: Any, kinds: dict[str, Any]) -> None:
