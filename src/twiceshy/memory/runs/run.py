@@ -144,7 +144,7 @@ class Run:
             self._log(found, place, decisions=dealt.decisions)
             self._steps.append(step)
             self._dealt.append(dealt)
-            self._room -= len(dealt.shown)
+            self._room -= sum(each.arm != "withheld" for each in dealt.decisions)
             advice = self._against(found)
             return Advice(advice.violated, advice.text + dealt.text, dealt.shown)
 

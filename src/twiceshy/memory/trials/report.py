@@ -13,7 +13,7 @@ from twiceshy.lessons import Status
 from twiceshy.memory.bank.protocol import BankReader
 from twiceshy.memory.bank.types import Shown
 from twiceshy.memory.trials.design import TrialDesign
-from twiceshy.memory.trials.effects import Contrast, Effects, LessonEffect, Near
+from twiceshy.memory.trials.effects import ARMS, Contrast, Effects, LessonEffect, Near
 from twiceshy.memory.trials.log import Counts, TrialLog, read_log
 from twiceshy.memory.trials.plan import Plan, Question, tasks_needed_for
 from twiceshy.memory.trials.verdicts import Rule, ruling
@@ -35,6 +35,7 @@ def effect_report(effects: Effects, *, rule: Rule | None = None) -> Report:
     """
     chosen = rule or Rule()
     rulings = {each.lesson_id: ruling(each, rule=chosen) for each in effects.lessons}
+    lessons = sorted(effects.lessons, key=lambda each: (-each.over_withheld.n, each.lesson_id))
     body = msgspec.to_builtins(effects)
     for lesson in body["lessons"]:
         status, because = rulings[lesson["lesson_id"]]
@@ -44,7 +45,11 @@ def effect_report(effects: Effects, *, rule: Rule | None = None) -> Report:
         title="Does the memory help?",
         summary=(_whole(effects), _runs(effects.counts)),
         numbers={**body, "rule": msgspec.to_builtins(chosen)},
-        tables=(_lesson_table(effects, rulings), _kind_table(effects)),
+        tables=(
+            _lesson_table(lessons, level=effects.level),
+            _verdict_table(lessons, rulings),
+            _kind_table(effects),
+        ),
         alarms=tuple(_alarms(effects)),
     )
 
@@ -185,42 +190,51 @@ def points(found: Contrast) -> str | None:
     return f"{100 * found.estimate:+.1f} {ends}"
 
 
-def _lesson_table(effects: Effects, rulings: dict[str, tuple[Status, str]]) -> Table:
-    order = sorted(effects.lessons, key=lambda each: (-each.over_withheld.n, each.lesson_id))
+def _lesson_table(lessons: Sequence[LessonEffect], *, level: float) -> Table:
     return Table(
         title="Lessons, gain in success when shown, in points",
         columns=(
             "lesson",
-            "status",
             "shown",
             "withheld",
             "placebo",
             "over withheld",
             "over placebo",
             "shrunk",
-            "mistake again: shown, withheld",
-            "verdict",
         ),
-        rows=tuple(_row(each, rulings[each.lesson_id]) for each in order),
-        note=f"Intervals at {effects.level:.0%} hold at all looks together. Shrunk: towards the "
-        "mean of its kind. Mistake again: of the steps at which it could be made.",
+        rows=tuple(_row(each) for each in lessons),
+        note=f"Intervals at {level:.0%} hold at all looks together. Shrunk: over withheld, pulled "
+        "towards the mean of its kind.",
     )
 
 
-def _row(each: LessonEffect, verdict: tuple[Status, str]) -> tuple[str | int | float | None, ...]:
-    status, because = verdict
-    told = f"{status.value}: {because}" if status is not each.status else because
+def _row(each: LessonEffect) -> tuple[str | int | float | None, ...]:
     return (
         each.lesson_id,
-        each.status.value,
-        each.arms.get("shown", 0),
-        each.arms.get("withheld", 0),
-        each.arms.get("placebo", 0),
+        *(each.arms.get(arm, 0) for arm in ARMS),
         points(each.over_withheld),
         points(each.over_placebo),
         None if each.shrunk is None else f"{100 * each.shrunk.estimate:+.1f}",
-        _again(each.near),
-        told,
+    )
+
+
+def _verdict_table(
+    lessons: Sequence[LessonEffect], rulings: dict[str, tuple[Status, str]]
+) -> Table:
+    return Table(
+        title="What follows",
+        columns=("lesson", "is", "should be", "because", "mistake again: shown, withheld"),
+        rows=tuple(
+            (
+                each.lesson_id,
+                each.status.value,
+                rulings[each.lesson_id][0].value,
+                rulings[each.lesson_id][1],
+                _again(each.near),
+            )
+            for each in lessons
+        ),
+        note="Mistake again: of the steps at which it could be made. Nothing was changed.",
     )
 
 
