@@ -24,7 +24,13 @@ VERBS = (
     "audit collapse",
     "audit shortcuts",
     "collect textworld",
+    "bank show",
+    "bank why",
     "bank effect",
+    "bank export",
+    "bank import",
+    "bank rollback",
+    "bank check",
     "report",
 )
 

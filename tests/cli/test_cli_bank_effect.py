@@ -44,7 +44,7 @@ def bank(tmp_path: Path) -> Path:
 
 
 def test_a_bank_says_what_it_is_worth(run: Run, bank: Path) -> None:
-    shown = run("bank", "effect", bank)
+    shown = run("bank", "effect", "--bank", bank)
     assert shown.returncode == 0, shown.stderr
     first, second = shown.stdout.splitlines()[0], " ".join(shown.stdout.split())
     assert first.startswith("The memory ")
@@ -55,7 +55,7 @@ def test_a_bank_says_what_it_is_worth(run: Run, bank: Path) -> None:
 
 
 def test_numbers(run: Run, bank: Path) -> None:
-    told = json.loads(run("bank", "effect", bank, "--json").stdout)
+    told = json.loads(run("bank", "effect", "--bank", bank, "--json").stdout)
     helpful, other = told["lessons"][0], told["lessons"][1]
     assert helpful["lesson_id"] == "lesson-0"
     assert helpful["over_withheld"]["estimate"] > 0.5 > other["over_withheld"]["estimate"]
@@ -65,23 +65,25 @@ def test_numbers(run: Run, bank: Path) -> None:
     assert told["counts"]["n_scored"] == 57
     assert told["reliability"]["attenuation"] == pytest.approx(0.6)
     assert helpful["shrunk"]["n_lessons"] == 3
-    one = json.loads(run("bank", "effect", bank, "--lesson", "lesson-1", "--json").stdout)
+    one = json.loads(run("bank", "effect", "--bank", bank, "--lesson", "lesson-1", "--json").stdout)
     assert [each["lesson_id"] for each in one["lessons"]] == ["lesson-1"]
 
 
 def test_an_empty_bank_is_undefined(run: Run, tmp_path: Path) -> None:
     Bank.open(tmp_path / "empty.db").close()
-    shown = run("bank", "effect", tmp_path / "empty.db")
+    shown = run("bank", "effect", "--bank", tmp_path / "empty.db")
     assert shown.returncode == 0
     assert "undefined, n = 0" in shown.stdout
 
 
 def test_a_plan_uses_what_the_bank_knows(run: Run, bank: Path, tmp_path: Path) -> None:
-    told = json.loads(run("bank", "effect", bank, "--plan", "--json").stdout)
+    told = json.loads(run("bank", "effect", "--bank", bank, "--plan", "--json").stdout)
     assert told["from_bank"] is True
     assert 0 < told["rate"] < 1
     Bank.open(tmp_path / "empty.db").close()
-    assumed = json.loads(run("bank", "effect", tmp_path / "empty.db", "--plan", "--json").stdout)
+    assumed = json.loads(
+        run("bank", "effect", "--bank", tmp_path / "empty.db", "--plan", "--json").stdout
+    )
     assert (assumed["from_bank"], assumed["rate"]) == (False, 0.5)
     pairs = [each["at_once"] for each in assumed["plans"] if each["question"] == "pair"]
     assert pairs[:3] == pytest.approx([2172, 777, 188], abs=1)
@@ -97,6 +99,6 @@ def test_a_plan_uses_what_the_bank_knows(run: Run, bank: Path, tmp_path: Path) -
     ],
 )
 def test_bad_input(run: Run, bank: Path, words: list[str], told: str) -> None:
-    done = run("bank", "effect", bank.parent / words[0], *words[1:])
+    done = run("bank", "effect", "--bank", bank.parent / words[0], *words[1:])
     assert done.returncode == 2
     assert told in done.stderr

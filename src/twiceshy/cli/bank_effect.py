@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from twiceshy.cli import inputs
+from twiceshy.cli.bank import DEFAULT, BankPath
 from twiceshy.cli.output import show
 from twiceshy.cli.provenance import with_manifest
 from twiceshy.errors import BadInput
 
 
 def effect(
-    bank: Annotated[Path, typer.Argument(metavar="BANK", help="File of the bank.")],
+    bank: BankPath = DEFAULT,
     lesson: Annotated[
         str | None, typer.Option("--lesson", metavar="ID", help="Only this lesson.")
     ] = None,
@@ -44,7 +44,7 @@ def effect(
         raise BadInput("--plan or --lesson", got="both", fix="Leave one out.")
     with (
         with_manifest([str(bank)], policy=policy) as stamp,
-        Bank.open(bank, read_only=True) as opened,
+        Bank.open(bank, must_exist=True, read_only=True) as opened,
     ):
         if plan:
             report = plan_report(opened, policy=policy, seed=seed)

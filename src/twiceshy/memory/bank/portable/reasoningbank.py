@@ -86,7 +86,7 @@ def _parsed(text: str) -> list[dict[str, str]]:
 
 
 def _lesson(item: Mapping[str, str], record: Mapping[str, Any], place: int, where: str) -> Lesson:
-    told = {n: held for n, held in record.items() if n in ("status", "template_id")}
+    told = {n: record[n] for n in ("status", "template_id") if n in record}
     origin = {
         "format": "reasoningbank",
         "id": f"{record.get('task_id', where)}/{place}",
