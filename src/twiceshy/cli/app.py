@@ -10,6 +10,7 @@ import typer
 import twiceshy
 from twiceshy.cli import (
     audit,
+    bank_effect,
     bank_moving,
     collect,
     demo,
@@ -57,6 +58,9 @@ app.command("train", short_help="Train a small policy; pass@k before, during and
 )
 app.command("reproduce", short_help="A published claim, re-run in miniature.")(reproduce.reproduce)
 app.add_typer(bank_moving.app, name="bank")
+bank_moving.app.command("effect", short_help="Whether it helps, and which lessons do.")(
+    bank_effect.effect
+)
 app.command("report", short_help="Render the page of an earlier study again.")(report_verb.report)
 
 

@@ -13,8 +13,8 @@ from twiceshy.memory.recall.embedders import MiniLMEmbedder, StaticEmbedder, def
 from twiceshy.memory.recall.errors_seen import Signature, signature_of
 from twiceshy.memory.recall.index import embed_missing
 from twiceshy.memory.recall.placebo import placebo_of
-from twiceshy.memory.recall.recalling import Candidate, Recalled, recall
-from twiceshy.memory.recall.rendering import Rendered, estimate_tokens, render
+from twiceshy.memory.recall.recalling import Candidate, Recalled, Wish, recall
+from twiceshy.memory.recall.rendering import Rendered, estimate_tokens, line_of, render
 from twiceshy.memory.recall.texts import situation_of
 
 __all__ = [
@@ -26,12 +26,14 @@ __all__ = [
     "Rendered",
     "Signature",
     "StaticEmbedder",
+    "Wish",
     "allowed",
     "check",
     "check_end",
     "default_embedder",
     "embed_missing",
     "estimate_tokens",
+    "line_of",
     "penalties",
     "placebo_of",
     "recall",
