@@ -311,7 +311,7 @@ def _share(answers: Iterable[Answer], arm: str, worlds: set[str]) -> float | Non
 def _after(
     seeds: Sequence[Sequence[Answer]], before: Sequence[Answer], *, trained: set[str]
 ) -> dict[str, Any]:
-    """Return shares after training, mean over seeds, and the change with its interval over seeds."""
+    """Return shares after training and their change, with an interval over seeds."""
     found: dict[str, Any] = {}
     for where, worlds in _places(trained).items():
         found[where] = {}

@@ -44,7 +44,7 @@ class SmolLM:
         """Return one token id an option, with the space before it."""
         found = [self.tokenizer.encode(f" {word}", add_special_tokens=False) for word in options]
         if any(len(ids) != 1 for ids in found):
-            raise ValueError(f"expected one token an option, got {dict(zip(options, found))}")
+            raise ValueError(f"expected one token an option, got {list(options)}: {found}")
         return [ids[0] for ids in found]
 
     def next_logps(self, prompts: Sequence[str]) -> Any:
