@@ -166,6 +166,8 @@ class Visits:
         self.n_scored: IntArray = np.zeros(n_pool, dtype=np.int64)
         self.last: IntArray = np.full(n_pool, -1, dtype=np.int64)
         self.log: list[Visit] = []
+        self.origin = ""
+        """Hash of what was known before the first visit; empty: nothing (see `gate_ledger`)."""
 
     def add(self, chosen: Rows, labels: NDArray[np.int8], *, step: int) -> None:
         """Take note of a step; several groups of one prompt make one visit."""
@@ -194,15 +196,16 @@ class Visits:
     def state(self) -> bytes:
         """Return everything; numbers survive bit by bit."""
         kept = (self.alpha, self.beta, self.n_scored, self.last)
-        return msgspec.msgpack.encode(([column.tolist() for column in kept], self.log))
+        return msgspec.msgpack.encode(([column.tolist() for column in kept], self.log, self.origin))
 
     def restore(self, state: bytes) -> None:
         """Go back to what `state` returned."""
-        columns, log = msgspec.msgpack.decode(state, type=tuple[list[list[float]], list[Visit]])
+        columns, self.log, self.origin = msgspec.msgpack.decode(
+            state, type=tuple[list[list[float]], list[Visit], str]
+        )
         alpha, beta, n_scored, last = (np.array(column) for column in columns)
         self.alpha, self.beta = alpha.astype(np.float64), beta.astype(np.float64)
         self.n_scored, self.last = n_scored.astype(np.int64), last.astype(np.int64)
-        self.log = log
 
 
 class NaiveBand:
@@ -381,7 +384,10 @@ class FrontierGate:
 
 
 def luck_of_visits(gate: FrontierGate) -> FloatArray:
-    """Return what `gate.luck` said before each visit of its log, shape (n_visits,)."""
+    """Return what `gate.luck` said before each visit of its log, shape (n_visits,).
+
+    For a gate that started from nothing.
+    """
     replayed = FrontierGate(
         len(gate.visits.last), group_size=gate.group_size, config=gate.config, guess_rate=gate.p0
     )

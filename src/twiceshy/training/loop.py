@@ -27,11 +27,13 @@ from twiceshy.training.checkpoint import (
 )
 from twiceshy.training.curriculum import Curriculum, KnowsLuck, UniformPrompts
 from twiceshy.training.evaluate import Evaluation, EvaluationConfig, evaluate
+from twiceshy.training.gate_ledger import GateLedger
+from twiceshy.training.gates import FrontierGate
 from twiceshy.training.policy import TinyPolicy, as_tensor
 from twiceshy.training.rollouts import Rollouts, TruncatedAs, roll_out
 from twiceshy.training.streams import row_hashes
-from twiceshy.training.tasks import FAULTS, Fault, Task
-from twiceshy.training.update import StepObjective, UpdateConfig, Updated, update
+from twiceshy.training.tasks import FAULTS, Fault, Task, decode
+from twiceshy.training.update import StepObjective, UpdateConfig, Updated, right_change, update
 
 METRICS, CHECKPOINT = "metrics.jsonl", "checkpoint.pt"
 
@@ -110,6 +112,7 @@ def train(
     curriculum: Curriculum | None = None,
     seed: int = 0,
     folder: Path | None = None,
+    ledger: Path | None = None,
     progress: Callable[[StepRecord], None] | None = None,
 ) -> Trained:
     """Train a policy in place by reinforcement learning from verified outcomes.
@@ -129,13 +132,17 @@ def train(
         curriculum: Chooses prompts and gates groups; None: all alike.
         seed: Seed of prompts, draws and minibatches.
         folder: For metrics and checkpoint; None: nothing is written.
+        ledger: A `SolveRateLedger` file from which a `FrontierGate` starts, and to which it adds at
+            every checkpoint and at the end; None: each run starts from nothing.
         progress: Called with every new record.
 
     Raises:
-        BadInput: When the split is too small, the folder belongs to another run, or the loss is not
-            finite.
+        BadInput: When the split is too small, the folder belongs to another run, the objective
+            needs luck and the curriculum does not know it, there is a ledger and no gate to use it,
+            or the loss is not finite.
     """
     run = _Run(policy, task, objective, config, evaluation, seed, curriculum, evaluation_task)
+    remember = run.with_ledger(ledger)
     records = run.resume(folder)
     for step in range(len(records) - 1, config.n_steps) if records else range(-1, config.n_steps):
         record = run.base_record() if step < 0 else run.step(step, records)
@@ -144,8 +151,10 @@ def train(
             append_line(folder / METRICS, record)
             if record.step % config.checkpoint_every == 0 or record.step == config.n_steps:
                 save_checkpoint(folder / CHECKPOINT, run.checkpoint(record.step))
+                remember()
         if progress is not None:
             progress(record)
+    remember()
     return Trained(records, dict(run.cpu_seconds))
 
 
@@ -189,6 +198,18 @@ class _Run:
         for weights in self.policy.state_dict().values():
             digest.update(weights.numpy().tobytes())
         return f"{self.objective.name} {digest.hexdigest()[:16]}"
+
+    def with_ledger(self, path: Path | None) -> Callable[[], object]:
+        """Start the gate from a ledger; return what adds the gate's visits to it."""
+        if path is None:
+            return lambda: None
+        gate = self.curriculum
+        if not isinstance(gate, FrontierGate):
+            raise BadInput("the frontier gate", got=gate.name, where="ledger")
+        names = [decode(self.task, prompt) for prompt in self.pool]
+        ledger = GateLedger(path, prompts=names, run=self.identity)
+        ledger.recall(gate)
+        return lambda: ledger.record(gate)
 
     def resume(self, folder: Path | None) -> list[StepRecord]:
         """Go back to the folder's checkpoint, if any; return the records up to it."""
@@ -245,6 +266,7 @@ class _Run:
                 step=step,
                 p_lucky=luck,
             )
+            likelihood = right_change(self.policy, rollouts)
         first = records[1].metrics if len(records) > 1 else {}
         checks = step_checks(
             rollouts,
@@ -258,6 +280,7 @@ class _Run:
                 **rollout_metrics(rollouts),
                 "n_groups_learned": float(learned.sum()),
                 **_update_metrics(updated),
+                **likelihood,
                 **{f"check/{check.name}": check.value for check in checks},
             },
             alarms=tuple(f"{c.name}: {c.message} ({c.source})" for c in checks if c.raised),

@@ -1,4 +1,4 @@
-"""Multiple testing: q-values for the false discovery rate, Holm's p for any error at all."""
+"""Multiple testing: adjusted p-values that control false discoveries or any false claim."""
 
 from __future__ import annotations
 
@@ -35,8 +35,11 @@ def q_values(p: ArrayLike, *, method: FdrMethod = "bh") -> NDArray[np.float64]:
         >>> q_values([0.01, 0.04, 0.03, 0.5]).round(4).tolist()
         [0.04, 0.0533, 0.0533, 0.5]
     """
-    given, tested = _checked(p)
+    given = np.asarray(p, dtype=float)
+    tested = ~np.isnan(given)
     known = given[tested]
+    if given.ndim != 1 or ((known < 0) | (known > 1)).any():
+        raise BadInput("a flat list of p-values in [0, 1]", where="p")
     rank = np.arange(1, known.size + 1)
     harmonic = float((1 / rank).sum()) if method == "by" else 1.0
     order = np.argsort(known, kind="stable")
@@ -49,11 +52,11 @@ def q_values(p: ArrayLike, *, method: FdrMethod = "bh") -> NDArray[np.float64]:
 
 
 def holm(p: ArrayLike) -> NDArray[np.float64]:
-    """Return p-values adjusted so that the chance of any false claim among them is controlled.
+    """Return p-values adjusted so that claiming all below α errs at all with probability ≤ α.
 
-    p_(i) → max over j ≤ i of min(1, (m − j + 1) · p_(j))
+    adjusted_(i) = max over j ≤ i of min(1, (m − j + 1) · p_(j))
 
-    Source: Holm (1979).
+    Source: Holm (1979); valid for any dependence between the tests.
 
     Args:
         p: p-values in [0, 1], shape (n_tests,). NaN marks a test that could not be done: it does
@@ -69,22 +72,15 @@ def holm(p: ArrayLike) -> NDArray[np.float64]:
         >>> holm([0.01, 0.04, 0.03, float("nan")]).round(4).tolist()
         [0.03, 0.06, 0.06, nan]
     """
-    given, tested = _checked(p)
-    known = given[tested]
-    order = np.argsort(known, kind="stable")
-    found = np.empty(known.size)
-    scaled = np.minimum(known[order] * np.arange(known.size, 0, -1), 1.0)
-    found[order] = np.maximum.accumulate(scaled)
-    result = np.full(given.shape, np.nan)
-    result[tested] = found
-    return result
-
-
-def _checked(p: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return the p-values as an array, and which of them there are."""
     given = np.asarray(p, dtype=float)
     tested = ~np.isnan(given)
     known = given[tested]
     if given.ndim != 1 or ((known < 0) | (known > 1)).any():
         raise BadInput("a flat list of p-values in [0, 1]", where="p")
-    return given, tested
+    order = np.argsort(known, kind="stable")
+    scaled = known[order] * np.arange(known.size, 0, -1)
+    found = np.empty(known.size)
+    found[order] = np.minimum(np.maximum.accumulate(scaled), 1.0)
+    result = np.full(given.shape, np.nan)
+    result[tested] = found
+    return result

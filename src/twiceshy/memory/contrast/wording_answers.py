@@ -18,6 +18,17 @@ import msgspec
 from twiceshy.lessons import Lesson
 from twiceshy.memory.contrast.lessons import sentence
 from twiceshy.memory.contrast.vocabulary import Phrase
+from twiceshy.memory.words import (
+    COMMAND,
+    LINK,
+    NEGATION,
+    ORDER,
+    names_in,
+    occurs,
+    runs_in,
+    stems,
+    unfenced,
+)
 
 LONGEST_FIELD = 160
 """Characters of one field of an answer."""
@@ -75,9 +86,8 @@ def read_answer(text: str) -> Answer | Reason:
     """
     if len(text) > LONGEST_ANSWER:
         return Reason.WRONG_FIELDS
-    fenced = re.fullmatch(r"\s*```(?:json)?\s*\n(.*?)\n?```\s*", text, re.DOTALL)
     try:
-        answer = msgspec.json.decode(fenced[1] if fenced else text, type=Answer)
+        answer = msgspec.json.decode(unfenced(text), type=Answer)
     except msgspec.ValidationError as error:
         return Reason.NOT_JSON if "Expected `object`" in str(error) else Reason.WRONG_FIELDS
     except (msgspec.DecodeError, UnicodeEncodeError):
@@ -128,15 +138,15 @@ def _objections(answer: Answer, lesson: Lesson) -> Iterator[Reason]:
     yield from (reason for shape, reason in _FORBIDDEN if _new_match(shape, said, own=own))
     if _copies(said, own=own, logs=_logs(lesson)):
         yield Reason.COPIED
-    if any(not _within(each, own) for each in _names(said)):
+    if any(not occurs(each, own) for each in names_in(said)):
         yield Reason.NEW_NAME
     kept = " \n ".join((lesson.trigger, lesson.action, lesson.instead))
-    if any(not _within(each, said) for each in _names(kept)):
+    if any(not occurs(each, said) for each in names_in(kept)):
         yield Reason.LOST_NAME
     for mine, theirs in ((answer.action, lesson.action), (answer.instead, lesson.instead)):
-        if bool(_NEGATION.search(mine)) != bool(_NEGATION.search(theirs)):
+        if bool(NEGATION.search(mine)) != bool(NEGATION.search(theirs)):
             yield Reason.TURNED
-        if _stems(theirs) and not _stems(mine) & _stems(theirs):
+        if stems(theirs) and not stems(mine) & stems(theirs):
             yield Reason.ELSEWHERE
     if words_of(answer, lesson) == lesson.text:
         yield Reason.UNCHANGED
@@ -166,87 +176,18 @@ def _logs(lesson: Lesson) -> list[str]:
     ]
 
 
-_FORBIDDEN = (
-    (
-        re.compile(
-            r"\w+://|\bwww\.|\S@\w|\b[\w-]+\.(?:com|org|net|io|dev|ai|app|edu|gov|ru|cn)\b", re.I
-        ),
-        Reason.LINK,
-    ),
-    (
-        re.compile(
-            r"[^\w\s.,;:!?'\"’‘“”()/%$€£*+=×÷°–—-]|\$\(|\s--?[a-z]"
-            r"|\b(?:sudo|curl|wget|chmod|chown|bash|powershell|eval|exec)\b"
-            r"|\b(?:pip|npm|apt|git|docker|rm|drop table)\s+\S",
-            re.I,
-        ),
-        Reason.COMMAND,
-    ),
-    (
-        re.compile(
-            r"\b(?:ignore|disregard|forget|override|bypass)\w*\b[^.]{0,40}"
-            r"\b(?:instruction|rule|prompt|polic|previous|prior|above|safety)"
-            r"|\bsystem prompt|\byou are now\b|\bpretend\b|\bpasswords?\b|\bapi[ _-]?keys?\b"
-            r"|\bcredentials?\b|\bas an? (?:ai|assistant)\b",
-            re.I,
-        ),
-        Reason.ORDER,
-    ),
-)
+_FORBIDDEN = ((LINK, Reason.LINK), (COMMAND, Reason.COMMAND), (ORDER, Reason.ORDER))
 
 
 def _new_match(shape: re.Pattern[str], text: str, *, own: str) -> bool:
     """Whether the text holds a match that is not in the rule's own words."""
-    return any(not _within(each.group(), own) for each in shape.finditer(text))
-
-
-_QUOTED = re.compile(r"(?<!\w)['‘\"“]([^'’\"”\n]{1,80})['’\"”](?!\w)")
-_NAME = re.compile(r"\b\w*[a-z][A-Z]\w*\b|\b\w+_\w+\b|\b[A-Z]{2,}\w*\b|[0-9]+(?:[.,][0-9]+)*%?")
-_NEGATION = re.compile(
-    r"\b(?:not|no|never|without|none|nor|cannot|avoid\w*|skip\w*|omit\w*|lack\w*|unless)\b|n['’]t\b",
-    re.I,
-)
-
-
-def _names(text: str) -> list[str]:
-    """Return quoted words, identifiers, abbreviations and numbers.
-
-    Example:
-        >>> _names("call get_user when the note says 'left', 2 times")
-        ['left', 'get_user', '2']
-    """
-    return [*_QUOTED.findall(text), *_NAME.findall(text)]
-
-
-def _within(part: str, text: str) -> bool:
-    """Whether the part occurs in the text as it stands, not inside a longer word or number."""
-    part = part.strip()
-    return re.search(rf"(?<!\w){re.escape(part)}(?!\w)", text, re.I) is not None or (
-        not re.search(r"\w", part) and part in text
-    )
-
-
-def _words(text: str) -> list[str]:
-    return re.findall(r"[^\W_]+(?:['’][^\W_]+)?", text.lower())
-
-
-def _stems(text: str) -> set[str]:
-    """Return the openings of words that carry meaning; enough to match subtract and subtracting."""
-    return {word[:5] for word in _words(text) if len(word) > 3} - _EMPTY_STEMS
-
-
-_EMPTY_STEMS = {"that", "this", "with", "when", "from", "into", "then", "than", "them", "they"} | {
-    each[:5] for each in ("never", "without", "every", "there", "their", "before", "after", "where")
-}
+    return any(not occurs(each.group(), own) for each in shape.finditer(text))
 
 
 def _copies(text: str, *, own: str, logs: Sequence[str]) -> bool:
     """Whether a few words in a row come from a log, one of them with meaning and not the rule's."""
-    runs = {run for log in logs for run in _runs(log)}
-    known = _stems(own)
-    return any(run in runs and _stems(" ".join(run)) - known for run in _runs(text))
-
-
-def _runs(text: str) -> Iterator[tuple[str, ...]]:
-    words = _words(text)
-    return zip(*(words[start:] for start in range(COPIED_WORDS)), strict=False)
+    runs = {run for log in logs for run in runs_in(log, length=COPIED_WORDS)}
+    known = stems(own)
+    return any(
+        run in runs and stems(" ".join(run)) - known for run in runs_in(text, length=COPIED_WORDS)
+    )

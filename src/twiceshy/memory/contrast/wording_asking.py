@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from functools import cache
 from hashlib import sha256
@@ -20,6 +19,7 @@ from twiceshy.memory.contrast.wording_answers import (
     objection,
     read_answer,
 )
+from twiceshy.memory.safety.secrets import scrub
 from twiceshy.models import Completer
 
 MAX_CALLS = 2
@@ -28,11 +28,6 @@ MAX_TOKENS = 300
 """Tokens of an answer."""
 EXCERPT = 300
 """Characters of each side of a contrast pair that are shown to the model."""
-
-_SECRET = re.compile(
-    r"\b(?=[\w-]{0,99}[0-9])(?=[\w-]{0,99}[A-Za-z])[\w-]{20,}\b"
-    r"|[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64})+"
-)
 
 
 class Heard(NamedTuple):
@@ -130,7 +125,7 @@ def _excerpt(text: str) -> str:
         >>> _excerpt("mail to ann@example.org with token sk-abcdefgh12345678ijkl")
         'mail to [hidden] with token [hidden]'
     """
-    hidden = _SECRET.sub("[hidden]", text)
+    hidden = scrub(text).text
     return hidden if len(hidden) <= EXCERPT else f"{hidden[: EXCERPT - 1]}…"
 
 

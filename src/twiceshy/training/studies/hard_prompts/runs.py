@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from twiceshy.evidence.stats.ranking import overall_auc
@@ -29,6 +30,7 @@ from twiceshy.training.rollouts import TruncatedAs
 from twiceshy.training.tasks import Chain, ChainKind, chain_kinds
 
 ObjectiveName = Literal["grpo", "rloo", "nsr", "luck_capped"]
+OTHERS: tuple[ObjectiveName, ...] = ("rloo", "nsr")
 HARD = (ChainKind.OVER_BUDGET, ChainKind.UNLEARNABLE)
 
 GATES: dict[GateKind, Gate] = {
@@ -38,11 +40,11 @@ GATES: dict[GateKind, Gate] = {
 }
 RL = RlConfig(n_prompts=512, n_steps=50, learning_rate=3e-4)
 EVALUATED = Chain(easy=0.5, medium=0.5)
-ALONG_THE_WAY = EvaluationConfig(every=5, n_prompts=200, n_samples=8, ks=(1,))
-N_FINAL, N_SAMPLES = 200, 16
+ALONG_THE_WAY = EvaluationConfig(every=5, n_prompts=200, n_samples=4, ks=(1,))
+N_FINAL, N_SAMPLES = 200, 8
 """Held-out prompts of each kind, and responses a prompt, at the end of a run."""
-N_SEEDS, N_SEEDS_MORE = 10, 5
-"""Seeds of the cells that a contrast names, and of the others."""
+N_SEEDS, N_SEEDS_MORE, N_SEEDS_QUICK = 8, 5, 3
+"""Seeds of the cells of the main objective, of the others, and of the quick version."""
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,15 +124,21 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
 
 def all_cells() -> dict[Cell, int]:
     """Return every cell with its number of seeds."""
-    cells: dict[Cell, int] = {}
-    pools = [(HARD[0], 0.0), *((kind, share) for share in (0.9, 0.5) for kind in HARD)]
-    for objective in ("grpo", "rloo", "nsr"):
-        for kind, share in pools:
-            n = N_SEEDS_MORE if share == 0.5 and objective != "grpo" else N_SEEDS
+    hard = [(kind, 0.9) for kind in HARD]
+    pools = [(HARD[0], 0.0), *hard, *((kind, 0.5) for kind in HARD)]
+    cells = {
+        Cell(objective="grpo", gate=gate, kind=kind, share=share): N_SEEDS
+        for kind, share in pools
+        for gate in GATES
+    }
+    luck = Cell(objective="luck_capped", gate="frontier", kind=ChainKind.UNLEARNABLE, share=0.9)
+    cells[luck] = N_SEEDS
+    for objective in OTHERS:
+        cells[Cell(objective=objective, gate="none", share=0.0)] = N_SEEDS_MORE
+        for kind, share in hard:
             for gate in GATES:
-                cells[Cell(objective=objective, gate=gate, kind=kind, share=share)] = n
-    for kind in HARD:
-        cells[Cell(objective="luck_capped", gate="frontier", kind=kind, share=0.9)] = N_SEEDS
+                cell = Cell(objective=objective, gate=gate, kind=kind, share=share)
+                cells[cell] = N_SEEDS_MORE
     abstain = Cell(objective="grpo", gate="none", share=0.9, truncated_as="abstain")
     return {**cells, abstain: N_SEEDS_MORE}
 
@@ -141,18 +149,22 @@ def quick_cells() -> dict[Cell, int]:
     cells += [
         Cell(objective="grpo", gate=gate, kind=kind, share=0.9) for kind in HARD for gate in GATES
     ]
-    return dict.fromkeys(cells, 3)
+    return dict.fromkeys(cells, N_SEEDS_QUICK)
 
 
-def runs_of(cells: dict[Cell, int]) -> dict[str, Run]:
-    """Return all runs by name, seed by seed, so that an early stop leaves whole seeds."""
-    seeds = range(max(cells.values()))
-    runs = [Run(cell=cell, seed=s) for s in seeds for cell, n in cells.items() if s < n]
-    return {run.name: run for run in runs}
+def runs_of(cells: dict[Cell, int]) -> list[Run]:
+    """Return all runs, seed by seed, so that an early stop leaves whole seeds.
+
+    Cells with fewer seeds than others start two seeds later.
+    """
+    most = max(cells.values())
+    runs = [Run(cell=cell, seed=s) for cell, n in cells.items() for s in range(n)]
+    return sorted(runs, key=lambda run: run.seed + (2 if cells[run.cell] < most else 0))
 
 
-def do_run(run: Run) -> bytes:
-    """Train from the base policy and measure; return a `RunResult` as JSON."""
+def do_run(run: Run) -> RunResult:
+    """Train from the base policy and measure."""
+    torch.set_num_threads(1)
     started = time.process_time()
     cell = run.cell
     policy = base_policy("chain").policy
@@ -183,20 +195,18 @@ def do_run(run: Run) -> bytes:
     }
     learned, hard = _learned(trained.records[1:], run)
     visited = [row for record in trained.records for row in record.visited]
-    return msgspec.json.encode(
-        RunResult(
-            cell=cell,
-            seed=run.seed,
-            accuracy={kind.value: _accuracy(each) for kind, each in final.items()},
-            skip_rate={kind.value: round(each.skip_rate or 0.0, 5) for kind, each in final.items()},
-            curve=tuple(_point(r.step, r.evaluation) for r in trained.records if r.evaluation),
-            n_learned=learned,
-            n_hard_learned=hard,
-            hard_visited=round(float(_is_hard(run)[visited].mean()), 5),
-            first_alarm=first_alarms(trained.records),
-            luck_auc=_luck_auc(curriculum, _is_hard(run)),
-            cpu_seconds=round(time.process_time() - started, 2),
-        )
+    return RunResult(
+        cell=cell,
+        seed=run.seed,
+        accuracy={kind.value: _accuracy(each) for kind, each in final.items()},
+        skip_rate={kind.value: round(each.skip_rate or 0.0, 5) for kind, each in final.items()},
+        curve=tuple(_point(r.step, r.evaluation) for r in trained.records if r.evaluation),
+        n_learned=learned,
+        n_hard_learned=hard,
+        hard_visited=round(float(_is_hard(run)[visited].mean()), 5),
+        first_alarm=first_alarms(trained.records),
+        luck_auc=_luck_auc(curriculum, _is_hard(run)),
+        cpu_seconds=round(time.process_time() - started, 2),
     )
 
 
