@@ -55,7 +55,9 @@ N_AFTER = 12
 """Items a world after training, and of them the same ones before."""
 AFTER_ARMS: tuple[Arm, ...] = ("none", "positive", "failure", "never", "instead")
 SEEDS = range(4)
-STEPS, BATCH, RATE = 16, 16, 2e-4
+STEPS: dict[Mix, int] = dict.fromkeys(MIXES, 16) | {"both_four_worlds": 64}
+"""Four worlds take longer: after 16 steps of a first seed the loss had not fallen below chance."""
+BATCH, RATE = 16, 2e-4
 
 CONTRASTS: tuple[tuple[Arm, Arm], ...] = (
     ("positive", "none"),
@@ -164,7 +166,7 @@ def ask_local(job: Asked) -> Told:
     losses: list[float] = []
     if job.mix is not None:
         prompts, answers = training_set(job.mix, seed=job.seed)
-        losses = model.fine_tune(prompts, answers, steps=STEPS, batch=BATCH, rate=RATE)
+        losses = model.fine_tune(prompts, answers, steps=STEPS[job.mix], batch=BATCH, rate=RATE)
     items = all_items(job.n, seed=0)
     answers_by_arm = [a for arm in job.arms for a in _scored(model, items, arm)]
     return Told(losses, answers_by_arm, time.process_time() - began)
@@ -184,7 +186,7 @@ def training_set(mix: Mix, *, seed: int) -> tuple[list[str], list[str]]:
     worlds = (
         [w for w in WORLDS if w.name != HELD_OUT_WORLD] if mix.endswith("worlds") else WORLDS[:1]
     )
-    n = STEPS * BATCH
+    n = STEPS[mix] * BATCH
     items = [
         item
         for world in worlds
@@ -482,7 +484,7 @@ def plot(result: dict[str, Any], path: Path) -> None:
     right.axhline(0.5, color="black", linewidth=1, linestyle=":")
     right.set_ylim(0, 1.02)
     right.set_xlabel("trained on (dots: seeds)")
-    right.set_title("In worlds never trained on, after 256 prompts", fontsize=11)
+    right.set_title("In worlds never trained on, after fine-tuning", fontsize=11)
     right.legend(title="told", loc="upper center", ncols=4, bbox_to_anchor=(0.5, -0.2))
     figure.tight_layout()
     figure.savefig(path, dpi=110)
