@@ -49,8 +49,9 @@ def group(task: str, *, n: int = 2, **fields: Any) -> list[Attempt]:
 
 
 def lesson(identity: str, kind: Any = "avoid", **fields: Any) -> Lesson:
-    fields = {"text": identity, "evidence": Evidence(attempts_for=("a",), n_for=1)} | fields
-    return Lesson(id=identity, kind=kind, **fields)
+    evidence = Evidence(attempts_for=("a",), n_for=1)
+    made: dict[str, Any] = {"text": identity, "evidence": evidence} | fields
+    return Lesson(id=identity, kind=kind, **made)
 
 
 def item(**fields: Any) -> dict[str, Any]:

@@ -258,8 +258,8 @@ def test_nothing_to_vet() -> None:
 @pytest.mark.parametrize("target", ["host", "recipient", "command", "tool", "claim", "misuse"])
 def test_planted_orders_do_not_pass_and_honest_lessons_do(target: str) -> None:
     """A few tries of experiments/poisoning; the rates are in its result."""
-    import run
-    from attacks import CHANNELS
+    import run  # pyrefly: ignore
+    from attacks import CHANNELS  # pyrefly: ignore
 
     for number, channel in enumerate(CHANNELS[:2]):
         found = run.one_try(channel, target, number)

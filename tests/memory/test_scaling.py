@@ -115,7 +115,10 @@ class TestParallel:
         assert parallel(answers("a", "c"), "t", k=2, judge=judge).chosen_by == "coin"
 
     def test_comparisons_in_both_orders_cancel_a_judge_that_favours_a_place(self) -> None:
-        scaled = parallel(answers("a", "b"), "t", k=2, prefer=lambda first, second: 1.0)
+        def always_the_first(first: Attempt, second: Attempt) -> float:
+            return 1.0
+
+        scaled = parallel(answers("a", "b"), "t", k=2, prefer=always_the_first)
         assert (scaled.chosen_by, len(scaled.tied), scaled.spent.comparisons) == ("coin", 2, 2)
 
         def longer(first: Attempt, second: Attempt) -> float | None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -9,6 +10,7 @@ import pytest
 from desk import LOST, WON, Model, attempt, group, item, lesson, says
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from twiceshy.attempts import Outcome
 from twiceshy.lessons import Effect, Evidence, EvidenceLevel, Lesson, Status
@@ -214,7 +216,10 @@ class TestDeltas:
     def test_dense_vectors_find_what_words_do_not(self) -> None:
         one = told("x", "Check the balance before a plan change")
         two = told("y", "Look at the balance before a plan update", ids=("b",))
-        alike = lambda first, second: np.full((len(first), len(second)), 0.95)  # noqa: E731
+
+        def alike(first: Sequence[str], second: Sequence[str]) -> NDArray[np.float64]:
+            return np.full((len(first), len(second)), 0.95)
+
         assert Likeness([one, two]).same_as(0) == []
         assert Likeness([one, two], similarity=alike).same_as(0) == [1]
 
@@ -285,7 +290,10 @@ class TestDeltas:
     ) -> None:
         words = {"a": "Open door", "b": "Close window", "c": "Never open door", "d": "Feed cats",
                  "e": "Open door slowly", "f": "Wash hands"}  # fmt: skip
-        make = lambda names: [told(n, words[n], ids=(n,)) for n in dict.fromkeys(names)]  # noqa: E731
+
+        def make(names: list[str]) -> list[Lesson]:
+            return [told(name, words[name], ids=(name,)) for name in dict.fromkeys(names)]
+
         deltas = find_deltas(make(found), make(known), cap=3)
         added = [each.lesson.id for each in deltas.edits if isinstance(each, Add)]
         assert len(added) == len(set(added))

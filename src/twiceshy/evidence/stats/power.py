@@ -141,7 +141,7 @@ def _search(
     seed: int,
     draws: int,
 ) -> Needed:
-    """Double, then halve. Remembered, because small studies of one shape ask the same many times."""
+    """Double, then halve. Remembered, because small studies of one shape ask the same often."""
 
     def power(n_tasks: int) -> float:
         repeated = [kinds[i % len(kinds)] for i in range(n_tasks)]
