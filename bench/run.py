@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
-NAMES = ("import_package", "import_chat", "triage", "fused_head")
+NAMES = ("import_package", "import_chat", "triage", "fused_head", "bank_writes")
 
 
 def run(name: str) -> dict[str, object]:

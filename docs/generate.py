@@ -24,6 +24,12 @@ VERBS = (
     "audit collapse",
     "audit shortcuts",
     "collect textworld",
+    "bank show",
+    "bank why",
+    "bank export",
+    "bank import",
+    "bank rollback",
+    "bank check",
     "report",
 )
 

@@ -8,6 +8,8 @@ from typing import Any, Literal
 import msgspec
 
 LESSON_VERSION = 1
+TASK_TEXT = "task_text"
+"""Key of `Lesson.extra` with the words of its task: data to search, not to show."""
 
 LessonKind = Literal["avoid", "recover", "strategy", "demonstration", "principle"]
 Author = Literal["rule", "model", "human"]

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from twiceshy.cli import inputs
@@ -45,13 +46,18 @@ def learn(
     seed: inputs.Seed = 0,
     model: Model = None,
     model_url: ModelUrl = None,
+    bank: Annotated[
+        Path | None,
+        typer.Option("--bank", help="Also put the lessons into this bank, as edits of it."),
+    ] = None,
     as_json: inputs.AsJson = False,
 ) -> None:
     """Triage attempts, mine lessons from contrast, test them on unseen tasks, write a report."""
     rates = parse_p0(p0)
     completer = completer_for(model, url=model_url)
+    attempts = source.load().attempts
     found = study(
-        source.load().attempts,
+        attempts,
         folder=out,
         title="What these attempts teach",
         paths=source.paths,
@@ -60,7 +66,18 @@ def learn(
         seed=seed,
         completer=completer,
     )
-    show(found.report, as_json=as_json, details=found.page, lessons=found.learned.lessons)
+    report = found.report
+    if bank is not None:
+        from twiceshy.cli.learn_bank import store
+
+        stored = store(attempts, found.learned, path=bank, completer=completer, seed=seed)
+        report = msgspec.structs.replace(
+            report,
+            summary=(*report.summary, stored.summary),
+            numbers={**report.numbers, "bank": stored.numbers},
+            alarms=(*report.alarms, *stored.alarms),
+        )
+    show(report, as_json=as_json, details=found.page, lessons=found.learned.lessons)
 
 
 def completer_for(model: str | None, *, url: str | None) -> Completer | None:

@@ -9,7 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twiceshy.lessons import Lesson, LessonKind, Status
-from twiceshy.memory.bank.types import Decision, Edit, OutcomeRecorded, RunStarted, StepCheck, Use
+from twiceshy.memory.bank.types import (
+    Decision,
+    Edit,
+    Entry,
+    OutcomeRecorded,
+    RunStarted,
+    StepCheck,
+    Use,
+)
 
 
 class Event(NamedTuple):
@@ -21,7 +29,7 @@ class Event(NamedTuple):
     """ISO 8601, UTC."""
     actor: str
     """Who wrote it: a program, a person, a learner."""
-    what: Edit | Use
+    what: Entry
 
 
 class LexicalHit(NamedTuple):
@@ -55,10 +63,16 @@ class BankReader(Protocol):
         kinds: Sequence[LessonKind] | None = None,
         scope: dict[str, str] | None = None,
     ) -> list[Lesson]:
-        """Return lessons in order of id; None: of every kind or status."""
+        """Return lessons in order of id; None: of every kind or status.
+
+        `scope` leaves out a lesson that names another value for one of its keys; a lesson that
+        does not name the key holds everywhere.
+        """
         ...
 
-    def search(self, query: str, *, limit: int) -> list[LexicalHit]:
+    def search(
+        self, query: str, *, limit: int, statuses: Sequence[Status] | None = None
+    ) -> list[LexicalHit]:
         """Return lessons whose tasks, triggers or words match, best first (BM25)."""
         ...
 

@@ -69,7 +69,7 @@ Edit = Add | Refine | Merge | Split | SetStatus | SetEvidence
 """A change to the bank. Nothing is ever rewritten as a whole."""
 
 
-class RunStarted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RunStarted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="run_started"):
     """An agent began a task."""
 
     run_id: str
@@ -85,7 +85,7 @@ class RunStarted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The run whose lessons were in context when this one was made, for lineage."""
 
 
-class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="decision"):
     """One lesson that recall chose for a run, and what the coin made of it."""
 
     run_id: str
@@ -106,7 +106,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             raise BadInput("a probability in (0, 1]", got=repr(self.propensity), where="propensity")
 
 
-class StepCheck(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class StepCheck(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="step_check"):
     """One step held against one `avoid`: its trigger was seen, and the bad action taken or not."""
 
     run_id: str
@@ -115,7 +115,7 @@ class StepCheck(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     took_bad_action: bool
 
 
-class OutcomeRecorded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class OutcomeRecorded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="outcome"):
     """How a run ended, possibly told much later."""
 
     run_id: str
@@ -124,3 +124,15 @@ class OutcomeRecorded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
 Use = RunStarted | Decision | StepCheck | OutcomeRecorded
 """Something that happened when lessons were used."""
+
+
+class VectorsStored(msgspec.Struct, frozen=True, kw_only=True, tag="vectors_stored"):
+    """Vectors of lessons were put in or replaced; they lie beside the log, not in it."""
+
+    model: str
+    dimensions: int
+    ids: tuple[str, ...]
+
+
+Entry = Edit | Use | VectorsStored
+"""Whatever the log can hold."""

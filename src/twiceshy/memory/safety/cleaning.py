@@ -7,14 +7,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from twiceshy.lessons import ContrastPair, Lesson
+from twiceshy.lessons import TASK_TEXT, ContrastPair, Lesson
 from twiceshy.memory.safety.policy import Policy
 from twiceshy.memory.safety.secrets import scrub
 from twiceshy.memory.safety.seen import Run, copyable_runs
 
 GENERAL_TRIGGER = "at this task or one like it"
-TASK_TEXT = "task_text"
-"""Key of `Lesson.extra` with the words of a demonstration's task: data to search, not to show."""
 
 
 class Cleaned(NamedTuple):
