@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from twiceshy.attempts import Outcome
 from twiceshy.lessons import Effect, Evidence, EvidenceLevel, Lesson, Status
+from twiceshy.memory.bank import Bank
 from twiceshy.memory.bank.types import Add, Merge, Refine, SetEvidence, SetStatus, Split
 from twiceshy.memory.contrast import learn
+from twiceshy.memory.safety import vet
 from twiceshy.memory.writing import propose_edits
 from twiceshy.memory.writing.contradictions import find_contradictions
 from twiceshy.memory.writing.deltas import CONTRADICTED, find_deltas
@@ -320,3 +322,18 @@ def test_wins_only_are_asked_about_without_warnings() -> None:
     model = says(item())
     propose_edits([attempt("t", WON)], [], completer=model)
     assert '"avoid"' not in model.prompts[0].split("DATA")[0].split('"kind"')[1].split("\n")[0]
+
+
+def test_a_bank_takes_the_edits_and_the_second_time_there_is_nothing_to_edit() -> None:
+    with Bank.open(":memory:") as bank:
+        first = ask(says(item()))
+        bank.apply(vet(first.edits, GROUP).edits)
+        assert {each.kind for each in bank.lessons()} == {"demonstration", "strategy"}
+        again = propose_edits(GROUP, bank.lessons(), learned=LEARNED, completer=says(item()))
+        assert again.edits == ()
+        assert {each.reason for each in again.rejected} == {Reason.KNOWN}
+        (strategy,) = bank.lessons(kinds=["strategy"])
+        bank.apply([SetStatus(lesson_id=strategy.id, status=Status.RETIRED)])
+        later = propose_edits(GROUP, bank.lessons(), learned=LEARNED, completer=says(item()))
+        assert later.edits == ()
+        assert Reason.GONE in {each.reason for each in later.rejected}
