@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import stats as scipy_stats
 
 from twiceshy.errors import BadInput
-from twiceshy.evidence.stats import q_values
+from twiceshy.evidence.stats import holm, q_values
 
 p_arrays = hnp.arrays(float, st.integers(0, 40), elements=st.floats(0, 1))
 
@@ -66,3 +66,28 @@ def test_false_discoveries_are_controlled() -> None:
         found = q_values(p) <= 0.1
         shares.append(found[10:].sum() / max(1, found.sum()))
     assert np.mean(shares) <= 0.1
+
+
+def test_holm_by_hand() -> None:
+    """Sorted 0.01·4, 0.02·3, 0.04·2, 0.5: the third may not fall below the second."""
+    assert holm([0.5, 0.02, 0.01, 0.04]) == pytest.approx([0.5, 0.06, 0.04, 0.08])
+    assert holm([0.03, 0.031]) == pytest.approx([0.06, 0.06])
+    assert holm([0.9, 0.8]) == pytest.approx([1.0, 1.0])
+    assert holm([]).shape == (0,)
+
+
+def test_holm_leaves_out_what_was_not_tested() -> None:
+    found = holm([0.01, np.nan, 0.04])
+    assert found[[0, 2]] == pytest.approx([0.02, 0.04])
+    assert np.isnan(found[1])
+    with pytest.raises(BadInput):
+        holm([1.5])
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_lies_between_the_raw_and_bonferroni(p: list[float]) -> None:
+    found = holm(p)
+    raw = np.array(p)
+    assert (found >= raw).all()
+    assert (found <= np.minimum(1.0, raw * len(p)) + 1e-12).all()
+    assert (np.diff(found[np.argsort(raw, kind="stable")]) >= 0).all()

@@ -24,7 +24,14 @@ from twiceshy.training.policy import PolicyConfig, TinyPolicy
 from twiceshy.training.rollouts import Rollouts, roll_out
 from twiceshy.training.sft import SftConfig, fine_tune, untrained
 from twiceshy.training.tasks import Chain, Change, Countdown, Task
-from twiceshy.training.update import StepObjective, UpdateConfig, Updated, update
+from twiceshy.training.update import (
+    MAX_CHECKED,
+    StepObjective,
+    UpdateConfig,
+    Updated,
+    right_change,
+    update,
+)
 
 TASK = Chain(easy=1.0, medium=0.0)
 N_STEPS = 7
@@ -349,3 +356,39 @@ def test_learning_raises_accuracy() -> None:
 if __name__ == "__main__":  # FOLDER KILL_AFTER: a run of its own process, as a test starts it
     torch.set_num_threads(1)
     run(Path(sys.argv[1]), kill_after=int(sys.argv[2]))
+
+
+def test_right_responses_are_looked_at_again_whatever_was_learned_from() -> None:
+    """By hand from the log-probabilities; under an objective that gives right rows nothing."""
+    labels = (torch.arange(24) % 3 - 1).to(torch.int8)  # −1, 0 and +1 in every group
+    policy, rollouts = tiny(), rollouts_of()._replace(labels=labels)
+    before = right_change(policy, rollouts)
+    assert before["right/logp_change"] == pytest.approx(0, abs=1e-6)
+    optimiser = torch.optim.SGD(policy.parameters(), lr=0.5)
+    objective = step_objective(ObjectiveConfig(name="nsr"), group_size=4)
+    update(policy, optimiser, rollouts, objective=objective, config=UpdateConfig(), seed=0, step=0)
+    found = right_change(policy, rollouts)
+    right = rollouts.labels > 0
+    logp = policy.logp(
+        torch.tensor(rollouts.prompts), rollouts.responses, prompt_of=rollouts.group
+    ).detach()
+    change = (logp - rollouts.logp)[rollouts.mask & right[:, None]].mean()
+    assert 0 < int(right.sum()) <= MAX_CHECKED
+    assert found["right/n_rows"] == int(right.sum())
+    assert found["right/logp_change"] == pytest.approx(float(change), abs=1e-6)
+    assert abs(float(change)) > 1e-4
+
+
+def test_right_responses_that_are_not_there_have_no_likelihood() -> None:
+    wrong = rollouts_of()._replace(labels=torch.full((24,), -1, dtype=torch.int8))
+    assert right_change(tiny(), wrong) == {"right/logp_change": None, "right/n_rows": 0.0}
+    many = rollouts_of(group_size=100)._replace(labels=torch.ones(600, dtype=torch.int8))
+    assert right_change(tiny(), many)["right/n_rows"] == MAX_CHECKED
+
+
+def test_their_likelihood_is_in_the_metrics_of_every_step() -> None:
+    records = run(None).records[1:]
+    for record in records:
+        n_right, change = record.metrics["n_right"], record.metrics["right/logp_change"]
+        assert record.metrics["right/n_rows"] == n_right
+        assert (change is None) == (n_right == 0)

@@ -13,6 +13,10 @@ from typing import TYPE_CHECKING, Any
 from twiceshy.errors import missing_extra
 
 if TYPE_CHECKING:
+    from twiceshy.training.base import BaseCard as BaseCard
+    from twiceshy.training.base import BasePolicy as BasePolicy
+    from twiceshy.training.base import base_policies as base_policies
+    from twiceshy.training.base import base_policy as base_policy
     from twiceshy.training.checkpoint import load_policy as load_policy
     from twiceshy.training.checkpoint import save_policy as save_policy
     from twiceshy.training.config import ObjectiveConfig as ObjectiveConfig
@@ -25,6 +29,12 @@ if TYPE_CHECKING:
     from twiceshy.training.evaluate import Evaluation as Evaluation
     from twiceshy.training.evaluate import EvaluationConfig as EvaluationConfig
     from twiceshy.training.evaluate import evaluate as evaluate
+    from twiceshy.training.gates import FrontierGate as FrontierGate
+    from twiceshy.training.gates import FrontierGateConfig as FrontierGateConfig
+    from twiceshy.training.gates import NaiveBand as NaiveBand
+    from twiceshy.training.gates import NaiveBandConfig as NaiveBandConfig
+    from twiceshy.training.gates import NoGate as NoGate
+    from twiceshy.training.gates import gate_curriculum as gate_curriculum
     from twiceshy.training.loop import RlConfig as RlConfig
     from twiceshy.training.loop import StepRecord as StepRecord
     from twiceshy.training.loop import Trained as Trained
@@ -46,6 +56,10 @@ if TYPE_CHECKING:
     from twiceshy.training.update import UpdateConfig as UpdateConfig
 
 _HOME = {
+    "BaseCard": "base",
+    "BasePolicy": "base",
+    "base_policies": "base",
+    "base_policy": "base",
     "load_policy": "checkpoint",
     "save_policy": "checkpoint",
     "ObjectiveConfig": "config",
@@ -58,6 +72,12 @@ _HOME = {
     "Evaluation": "evaluate",
     "EvaluationConfig": "evaluate",
     "evaluate": "evaluate",
+    "FrontierGate": "gates",
+    "FrontierGateConfig": "gates",
+    "NaiveBand": "gates",
+    "NaiveBandConfig": "gates",
+    "NoGate": "gates",
+    "gate_curriculum": "gates",
     "RlConfig": "loop",
     "StepRecord": "loop",
     "Trained": "loop",

@@ -13,13 +13,16 @@ from torch import Tensor
 from twiceshy.errors import BadInput
 from twiceshy.objectives.denominator import Denominator, denominator_of
 from twiceshy.objectives.loss_types import Loss
-from twiceshy.objectives.metrics import merged, summarised
+from twiceshy.objectives.metrics import merged, sign_sums, summarised
 from twiceshy.training.policy import TinyPolicy, as_tensor
 from twiceshy.training.rollouts import Rollouts
 from twiceshy.training.streams import generator
 
-AdvantageFunction = Callable[[Tensor, Tensor], Tensor]
-"""(labels (N,), group (N,)) → advantages (N,)."""
+MAX_CHECKED = 256
+"""Right rows whose likelihood is looked at again after an update."""
+
+AdvantageFunction = Callable[..., Tensor]
+"""(labels (N,), group (N,)) → advantages (N,); with `needs_luck` also `p_lucky=` (N,)."""
 CreditFunction = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(logp (N, T), entropy (N, T), mask (N, T)) → weights (N, T)."""
 
@@ -62,6 +65,7 @@ class StepObjective:
         credit: Weights that spread a row's advantage over its tokens; None: all tokens alike.
         reads_every_row: Whether a row of advantage 0 can have a gradient (a KL term, say). If not,
             such rows are left out of the computation; nothing else changes.
+        needs_luck: Whether `advantages` takes `p_lucky`, which the curriculum must then know.
     """
 
     name: str
@@ -70,6 +74,7 @@ class StepObjective:
     denominator: Callable[[Tensor], Denominator] = per_drawn_token
     credit: CreditFunction | None = None
     reads_every_row: bool = False
+    needs_luck: bool = False
 
 
 class UpdateConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,13 +122,25 @@ def update(
     config: UpdateConfig,
     seed: int,
     step: int,
+    p_lucky: Tensor | None = None,
 ) -> Updated:
     """Update the policy in place from one step's rollouts.
 
+    Args:
+        policy: The policy.
+        optimiser: Of its parameters.
+        rollouts: One step's.
+        objective: Advantages, loss and denominator.
+        config: Minibatches and clipping.
+        seed: Seed of the run.
+        step: Step of the run.
+        p_lucky: Chance that a success of each row is undeserved, (N,), for objectives that need it.
+
     Raises:
-        BadInput: When there are fewer groups than minibatches, or a loss is not finite.
+        BadInput: When there are fewer groups than minibatches, luck is needed and not given, or a
+            loss is not finite.
     """
-    advantages = objective.advantages(rollouts.labels, rollouts.group)
+    advantages = _advantages(rollouts, objective=objective, p_lucky=p_lucky)
     losses: list[float] = []
     norms: list[float] = []
     metrics: list[dict[str, Tensor]] = []
@@ -150,6 +167,49 @@ def update(
         sum(norms) / n if n else None,
         summarised(merged(metrics)),
     )
+
+
+def _advantages(rollouts: Rollouts, *, objective: StepObjective, p_lucky: Tensor | None) -> Tensor:
+    if not objective.needs_luck:
+        return objective.advantages(rollouts.labels, rollouts.group)
+    if p_lucky is None:
+        raise BadInput("p_lucky for every row", where="update")
+    return objective.advantages(rollouts.labels, rollouts.group, p_lucky=p_lucky)
+
+
+@torch.no_grad()
+def right_change(policy: TinyPolicy, rollouts: Rollouts) -> dict[str, float | None]:
+    """Return how the likelihood of a step's right responses changed since they were drawn.
+
+    "right/logp_change" is the mean over their tokens, nats; negative: successes got less likely,
+    the alarm of lazy likelihood displacement (see `metrics.sign_sums`). It is computed anew from
+    the labels, not from the rows that were learned from, so it is there under every objective, also
+    where right rows have no advantage. At most `MAX_CHECKED` right rows are read, evenly spread
+    over the step's; "right/n_rows" says how many were.
+
+    Args:
+        policy: The policy after the update.
+        rollouts: The step's rollouts, with their labels as verified.
+    """
+    rows = (rollouts.labels > 0).nonzero().flatten()
+    if len(rows) == 0:
+        return {"right/logp_change": None, "right/n_rows": 0.0}
+    if len(rows) > MAX_CHECKED:
+        rows = rows[torch.linspace(0, len(rows) - 1, MAX_CHECKED).round().long()]
+    sums = sign_sums(
+        _logp(policy, rollouts, rows),
+        old_logp=rollouts.logp[rows],
+        labels=rollouts.labels[rows],
+        mask=rollouts.mask[rows],
+    )
+    found = summarised(sums)
+    return {name: found[name] for name in ("right/logp_change", "right/n_rows")}
+
+
+def _logp(policy: TinyPolicy, rollouts: Rollouts, rows: Tensor) -> Tensor:
+    used, prompt_of = rollouts.group[rows].unique(return_inverse=True)
+    prompts = as_tensor(rollouts.prompts[used.numpy()])
+    return policy.logp(prompts, rollouts.responses[rows], prompt_of=prompt_of)
 
 
 def _minibatches(
@@ -180,10 +240,7 @@ def _backward(
     denominator: Denominator,
 ) -> Loss:
     """Add the gradient of some rows of a minibatch; return their loss."""
-    used, prompt_of = rollouts.group[rows].unique(return_inverse=True)
-    logp = policy.logp(
-        as_tensor(rollouts.prompts[used.numpy()]), rollouts.responses[rows], prompt_of=prompt_of
-    )
+    logp = _logp(policy, rollouts, rows)
     mask, drawn = rollouts.mask[rows], rollouts.logp[rows]
     weighted = advantages[rows]
     if objective.credit is not None:

@@ -1,6 +1,6 @@
 """Statistics on counts, rates and pairs: arrays in, named tuples out, nothing else of ours."""
 
-from twiceshy.evidence.stats.fdr import q_values
+from twiceshy.evidence.stats.fdr import holm, q_values
 from twiceshy.evidence.stats.intervals import (
     Estimate,
     beta_interval,
@@ -40,6 +40,7 @@ __all__ = [
     "clopper_pearson",
     "clustered_mean",
     "flips",
+    "holm",
     "mcnemar_exact",
     "paired_difference",
     "pass_at_k",

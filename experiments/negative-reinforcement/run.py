@@ -1,0 +1,83 @@
+"""Compare objectives along their curves of pass@1 and coverage, at full settings.
+
+    python experiments/negative-reinforcement/run.py [--processes 2] [--folder FOLDER]
+
+Goes on where it stopped; several calls with one folder share the work. `--report` writes the report
+of the runs that are there without doing any. Writes result.json, result.md, plot.png and runs.jsonl
+beside this file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from twiceshy.evidence.report import Report, Table
+from twiceshy.files import write_whole
+from twiceshy.training.studies.negative.plan import full_plan
+from twiceshy.training.studies.negative.plot import draw_curves
+from twiceshy.training.studies.negative_reinforcement import (
+    finished_runs,
+    report_negative_reinforcement,
+    run_negative_reinforcement,
+)
+
+HERE = Path(__file__).resolve().parent
+
+
+def main() -> None:
+    """Run what is missing and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, default=HERE.parents[1] / "scratch" / HERE.name)
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--report", action="store_true", help="only report what is there")
+    given = parser.parse_args()
+    if given.report:
+        report = report_negative_reinforcement(given.folder)
+    else:
+        report = run_negative_reinforcement(
+            given.folder, processes=given.processes, progress=_show()
+        )
+    runs = finished_runs(given.folder)
+    write_whole(
+        HERE / "runs.jsonl", b"".join(msgspec.json.encode(r) + b"\n" for r in runs.values())
+    )
+    kept = msgspec.to_builtins(report)
+    kept["manifest"].pop("wall_seconds", None)
+    write_whole(HERE / "result.json", msgspec.json.format(msgspec.json.encode(kept), indent=1))
+    write_whole(HERE / "result.md", markdown(report).encode())
+    draw_curves(full_plan(), runs, HERE / "plot.png")
+    print(markdown(report))
+
+
+def _show():
+    began = time.monotonic()
+
+    def show(done: int, total: int, name: str) -> None:
+        print(
+            f"{time.monotonic() - began:.0f} s {done}/{total} {name}", file=sys.stderr, flush=True
+        )
+
+    return show
+
+
+def markdown(report: Report) -> str:
+    """Return a report as Markdown."""
+    parts = [f"# {report.title}", "Written by `run.py`.", *(f"- {line}" for line in report.summary)]
+    parts += [f"- Ended early: {alarm.name}: {alarm.message}" for alarm in report.alarms]
+    return "\n".join([*parts, *(_table(table) for table in report.tables)]) + "\n"
+
+
+def _table(table: Table) -> str:
+    rows = [table.columns, ["---"] * len(table.columns), *table.rows]
+    lines = ["| " + " | ".join("" if c is None else str(c) for c in row) + " |" for row in rows]
+    note = ["", table.note] if table.note else []
+    return "\n".join(["", f"## {table.title}", "", *lines, *note])
+
+
+if __name__ == "__main__":
+    main()

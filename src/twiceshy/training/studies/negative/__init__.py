@@ -1,0 +1,1 @@
+"""Parts of `studies.negative_reinforcement`: its plan, its runs, its comparisons, its page."""
