@@ -8,6 +8,7 @@ the null, and the tasks add up by convolution. Only mixed tasks (a success and a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -115,9 +116,32 @@ def tasks_needed(
     Returns:
         The number, or None when no task of the mix is mixed.
     """
-    kinds = [task for task in mix if 0 < task[1] < task[0]]
+    kinds = tuple((task[0], task[1]) for task in mix if 0 < task[1] < task[0])
     if not kinds:
         return None
+    return _search(
+        kinds,
+        odds_ratio=odds_ratio,
+        prevalence=prevalence,
+        alpha=alpha,
+        target=target,
+        seed=seed,
+        draws=draws,
+    )
+
+
+@lru_cache(maxsize=256)
+def _search(
+    kinds: tuple[tuple[int, int], ...],
+    *,
+    odds_ratio: float,
+    prevalence: float,
+    alpha: float,
+    target: float,
+    seed: int,
+    draws: int,
+) -> Needed:
+    """Double, then halve. Remembered, because small studies of one shape ask the same often."""
 
     def power(n_tasks: int) -> float:
         repeated = [kinds[i % len(kinds)] for i in range(n_tasks)]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
-EntityKind = Literal["link", "recipient", "command"]
+EntityKind = Literal["link", "recipient", "command", "tool"]
 
 
 class Entity(NamedTuple):
@@ -14,7 +14,7 @@ class Entity(NamedTuple):
 
     kind: EntityKind
     name: str
-    """A host; a mail address; a program, with the package where it installs one."""
+    """A host; an address; a program, with the package where it installs one; a tool."""
 
 
 _MAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64})+")

@@ -12,10 +12,14 @@ from twiceshy.memory.safety.entities import EntityKind, entities_in, is_allowed
 from twiceshy.memory.safety.policy import Policy, highest_tier
 from twiceshy.memory.safety.secrets import scrub
 from twiceshy.memory.safety.seen import Run, Seen, copyable_runs
-from twiceshy.memory.words import ORDER, names_in, stems
+from twiceshy.memory.words import ORDER, names_in, occurs, stems
 
 GROUNDED = 1 / 3
 """Share of the words of a told lesson's acts that the policy must have used itself; ours."""
+
+
+RESTATED = 0.7
+"""Share of the words of a told lesson's acts in one sentence of data that makes it a copy; ours."""
 
 
 class Ground(StrEnum):
@@ -27,6 +31,7 @@ class Ground(StrEnum):
     LINK = "names a host that the policy did not use by itself"
     RECIPIENT = "names an address that the policy did not use by itself"
     COMMAND = "names a command that the policy did not use by itself"
+    TOOL = "names a tool that the policy called only where some text had named it"
     ORDER = "gives orders beyond a lesson"
     SECRET = "its pattern holds what may be a secret"
     COPIED = "repeats what a tool, a page or a user said"
@@ -42,6 +47,7 @@ _BY_KIND: dict[EntityKind, Ground] = {
     "link": Ground.LINK,
     "recipient": Ground.RECIPIENT,
     "command": Ground.COMMAND,
+    "tool": Ground.TOOL,
 }
 
 
@@ -138,6 +144,10 @@ def _against_names(lesson: Lesson, *, seen: Seen, policy: Policy) -> Iterator[Ob
         own = policy.trust_own_calls and entity in seen.own_entities
         if not own and not is_allowed(entity, policy.allowed):
             yield Objection(_BY_KIND[entity.kind], entity.name)
+    text = " \n ".join(told_parts(lesson)).lower()
+    for tool in sorted(seen.told_tools):
+        if occurs(tool.name, text) and not is_allowed(tool, policy.allowed):
+            yield Objection(Ground.TOOL, tool.name)
 
 
 def _against_acts(lesson: Lesson, *, seen: Seen) -> Iterator[Objection]:
@@ -150,6 +160,10 @@ def _against_acts(lesson: Lesson, *, seen: Seen) -> Iterator[Objection]:
     foreign = sorted(acts - own)
     if acts and len(foreign) > (1 - GROUNDED) * len(acts):
         yield Objection(Ground.UNGROUNDED, ", ".join(foreign))
+    if len(acts) >= 3 and any(
+        len(acts & sentence) >= RESTATED * len(acts) for sentence in seen.sentences(ids)
+    ):
+        yield Objection(Ground.COPIED, "in other words")
     for name in names_in(" ".join((lesson.trigger, lesson.action, lesson.instead))):
         missing = stems(name.replace("_", " ")) - own
         if missing and not name.isdigit():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from typing import Literal, NamedTuple, Protocol
 
 HIDDEN = "[hidden]"
@@ -62,14 +62,17 @@ def scrub(text: str, *, keep: Collection[str] = ()) -> Scrubbed:
         0
     """
     n_hidden = 0
-    for secret in sorted(set(_secrets(text)) - set(keep), key=lambda each: (-len(each), each)):
+    for secret in sorted(_secrets(text) - set(keep), key=lambda each: (-len(each), each)):
         n_hidden += text.count(secret)
         text = text.replace(secret, HIDDEN)
     return Scrubbed(text, n_hidden)
 
 
-def _secrets(text: str) -> Iterator[str]:
-    yield from (found.group() for found in _TOKEN.finditer(text))
+@lru_cache(maxsize=4096)
+def _secrets(text: str) -> frozenset[str]:
+    """Return what to hide; remembered, because prompts and lessons repeat the same steps."""
+    found = {match.group() for match in _TOKEN.finditer(text)}
     for detector in _detectors():
         for line in text.splitlines():
-            yield from (each for each in detector.analyze_string(line) if len(each) > 3)
+            found.update(each for each in detector.analyze_string(line) if len(each) > 3)
+    return frozenset(found)

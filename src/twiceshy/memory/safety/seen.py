@@ -22,6 +22,8 @@ TRUSTED_ROLES = ("assistant", "system")
 
 Run = tuple[str, ...]
 
+_IDENTIFIER = re.compile(r"\b[a-z]\w*_\w+\b")
+_SENTENCE = re.compile(r"[.;!?\n]+")
 _VALUE = re.compile(r"[=()\[\]{}/|]+")
 
 
@@ -75,14 +77,36 @@ class Seen:
         """What the policy named in calls, in some attempt before any text had named it."""
         return frozenset(each for attempt in self._attempts for each in self._untold(attempt))
 
+    @cached_property
+    def told_tools(self) -> frozenset[Entity]:
+        """Tools that the policy called, but never before some text had named them."""
+        called = (Entity("tool", name) for name in self._tools)
+        return frozenset(each for each in called if each not in self.own_entities)
+
+    @cached_property
+    def _tools(self) -> frozenset[str]:
+        return frozenset(
+            call.name.lower()
+            for each in self._attempts
+            for step in each.steps
+            for call in step.calls
+        )
+
+    def _named_in(self, text: str) -> frozenset[Entity]:
+        """Return what a text names; a tool counts where its name is no plain word."""
+        words = _IDENTIFIER.findall(text.lower())
+        tools = (Entity("tool", word) for word in words if word in self._tools)
+        return entities_in(text).union(tools)
+
     def _untold(self, attempt: Attempt) -> Iterator[Entity]:
-        """Yield what the policy named in its calls before any text had named it."""
-        told = set(entities_in(attempt.prompt or ""))
+        """Yield what the policy named or called before any text had named it."""
+        told = set(self._named_in(attempt.prompt or ""))
         for step in attempt.steps:
-            told.update(entities_in(" \n ".join(step.facts)))
+            told |= self._named_in(" \n ".join(step.facts))
             for call in step.calls:
-                yield from (each for each in _named(call) if each not in told)
-            told |= entities_in(data_of(step))
+                named = _named(call) | {Entity("tool", call.name.lower())}
+                yield from (each for each in named if each not in told)
+            told |= self._named_in(data_of(step))
 
     def copied(self, wanted: Collection[Run], *, length: int) -> frozenset[Run]:
         """Return which of these runs of words occur in data of any attempt.
@@ -101,6 +125,13 @@ class Seen:
         for step in attempt.steps:
             yield data_of(step)
             yield from () if self._trust_facts else step.facts
+
+    def sentences(self, ids: Collection[str]) -> Iterator[frozenset[str]]:
+        """Yield the stems of every sentence of data in these attempts."""
+        known = [self.by_id[each] for each in ids if each in self.by_id]
+        for text in {text for attempt in known for text in self._data(attempt)}:
+            for sentence in _SENTENCE.split(text.replace("_", " ")):
+                yield frozenset(stems(sentence))
 
     def own_stems(self, ids: Collection[str]) -> frozenset[str]:
         """Return the stems of what the policy said and called in these attempts."""

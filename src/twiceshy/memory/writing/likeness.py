@@ -20,7 +20,7 @@ LEXICAL = 0.7
 """Weighted Jaccard index from which two lessons say the same; ours."""
 DENSE = 0.9
 """Cosine from which they do; ours."""
-COMMON = 0.25
+COMMON = 0.1
 """Weighted Jaccard index that a pair found by cosine must have as well; ours."""
 
 
