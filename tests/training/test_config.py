@@ -15,6 +15,8 @@ from twiceshy.training.config import (
     parse_config,
     step_objective,
 )
+from twiceshy.training.curriculum import UniformPrompts
+from twiceshy.training.gates import FrontierGate
 from twiceshy.training.sft import SftConfig, learning_rate
 from twiceshy.training.tasks import Chain, Change, Countdown
 
@@ -65,6 +67,19 @@ def test_training_on_one_mix_and_measuring_on_another() -> None:
     assert config.evaluation_task == Chain(medium=1.0)
 
 
+def test_a_gate_and_the_objective_that_needs_it() -> None:
+    lucky = ['gate = { kind = "frontier" }', 'objective = { name = "luck_capped" }']
+    config = parse_config("[task]\nname = 'chain'", overrides=lucky)
+    gate = config.curriculum()
+    assert isinstance(gate, FrontierGate)
+    assert (gate.p0, gate.group_size, len(gate.standing())) == (0.1, 16, 1000)
+    assert step_objective(config.objective, group_size=8).needs_luck
+    given = parse_config("[gate]\nkind = 'frontier'\np0 = 0.02").curriculum()
+    assert isinstance(given, FrontierGate)
+    assert given.p0 == 0.02
+    assert isinstance(parse_config("").curriculum(), UniformPrompts)
+
+
 def test_it_is_frozen_and_dumps_to_what_it_came_from() -> None:
     config = parse_config(FULL)
     with pytest.raises(AttributeError):
@@ -104,6 +119,12 @@ def test_overrides_win() -> None:
         ("[evaluation]\nks = [512]", "n_samples = 256"),
         ("[model]\nwidth = 10\nn_heads = 3", "heads divide"),
         ('[evaluation_task]\nname = "change"', "same kind"),
+        ('[gate]\nkind = "fronteir"', "Did you mean frontier?"),
+        ("[gate]\nmargin = 0.1", "a kind among"),
+        ('[gate]\nkind = "naive_band"\nmargin = 0.1', "got gate.margin"),
+        ('[gate]\nkind = "frontier"', "undeserved reward"),  # countdown has no guess rate
+        ('[gate]\nkind = "frontier"\np0 = 0.02\nreplay = 1.5', "gate.replay"),
+        ('[objective]\nname = "luck_capped"', "Set kind"),
         ("[rl", "TOML"),
     ],
 )

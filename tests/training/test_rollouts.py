@@ -7,7 +7,15 @@ import torch
 from twiceshy.errors import BadInput
 from twiceshy.evidence.stats import pass_at_k
 from twiceshy.training import rollouts as rollouts_module
-from twiceshy.training.alarms import length_drop, modal_wrong, skip_rise, step_checks, tallies
+from twiceshy.training.alarms import (
+    length_drop,
+    modal_wrong,
+    repetition,
+    repetition_rise,
+    skip_rise,
+    step_checks,
+    tallies,
+)
 from twiceshy.training.evaluate import EvaluationConfig, distinct_right, evaluate
 from twiceshy.training.policy import PolicyConfig, Sampled, TinyPolicy
 from twiceshy.training.rollouts import Rollouts, TruncatedAs, judged, roll_out
@@ -105,16 +113,46 @@ def test_alarms_sound_on_what_they_are_for() -> None:
     assert skip_rise(guesses, first=0.1).value == pytest.approx(0.9)
     assert skip_rise(guesses, first=0.1).raised
     lone = given([RIGHT, WRONG, WRONG, WRONG, WRONG, WRONG, WRONG, WRONG])
-    check = step_checks(lone, first_length=None, first_skips=None)[0]
+    check = step_checks(lone, first_length=None, first_skips=None, first_repetition=None)[0]
     assert (check.value, check.n, check.raised) == (1.0, 1, False)  # one group is too few
+
+
+def answering(*digits: int) -> Rollouts:
+    return given([f"9 0 1 # {digit} $ $ $" for digit in digits])
+
+
+def test_repeated_wrong_answers_by_hand() -> None:
+    """Answers 1, 1, 2 to one prompt and 1, 2, 3 to the other: one of six pairs agrees."""
+    assert repetition(answering(1, 1, 2, 1, 2, 3)) == (pytest.approx(1 / 6), 6)
+    assert repetition(answering(1, 2, 3, 1, 2, 3)) == (0.0, 6)
+    assert repetition(given([RIGHT, WRONG])) == (None, 0)
+
+
+def test_the_alarm_on_repetition_sounds_on_a_rise_only() -> None:
+    same = answering(*[1] * 32)
+    assert repetition_rise(same, first=0.1).raised
+    assert not repetition_rise(same, first=0.9).raised
+    assert not repetition_rise(same, first=None).raised
+    assert not repetition_rise(answering(*[1] * 16), first=0.1).raised  # 56 pairs
+    checks = step_checks(same, first_length=6.0, first_skips=0.0, first_repetition=0.1)
+    assert len({check.name for check in checks}) == 5
+    assert all(check.source for check in checks)
+
+
+def test_two_prompts_got_wrong_in_one_way_each_are_not_a_habit() -> None:
+    check = modal_wrong(answering(*[1] * 8, *[2] * 8))
+    assert check.value == 0.5
+    assert not check.raised
 
 
 def test_alarms_keep_quiet_on_honest_work() -> None:
     answers = [f"9 0 {d} # {d} $ $ $" for d in range(8)] * 2
-    checks = step_checks(given(answers), first_length=6.0, first_skips=0.0)
+    checks = step_checks(given(answers), first_length=6.0, first_skips=0.0, first_repetition=0.1)
     assert not any(check.raised for check in checks)
 
 
 def test_undefined_is_none() -> None:
-    checks = step_checks(given([RIGHT] * 4 + [CUT] * 4), first_length=None, first_skips=None)
-    assert [check.value for check in checks] == [None, None, None, None]
+    checks = step_checks(
+        given([RIGHT] * 4 + [CUT] * 4), first_length=None, first_skips=None, first_repetition=None
+    )
+    assert [check.value for check in checks] == [None] * 5

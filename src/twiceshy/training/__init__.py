@@ -29,6 +29,12 @@ if TYPE_CHECKING:
     from twiceshy.training.evaluate import Evaluation as Evaluation
     from twiceshy.training.evaluate import EvaluationConfig as EvaluationConfig
     from twiceshy.training.evaluate import evaluate as evaluate
+    from twiceshy.training.gates import FrontierGate as FrontierGate
+    from twiceshy.training.gates import FrontierGateConfig as FrontierGateConfig
+    from twiceshy.training.gates import NaiveBand as NaiveBand
+    from twiceshy.training.gates import NaiveBandConfig as NaiveBandConfig
+    from twiceshy.training.gates import NoGate as NoGate
+    from twiceshy.training.gates import gate_curriculum as gate_curriculum
     from twiceshy.training.loop import RlConfig as RlConfig
     from twiceshy.training.loop import StepRecord as StepRecord
     from twiceshy.training.loop import Trained as Trained
@@ -66,6 +72,12 @@ _HOME = {
     "Evaluation": "evaluate",
     "EvaluationConfig": "evaluate",
     "evaluate": "evaluate",
+    "FrontierGate": "gates",
+    "FrontierGateConfig": "gates",
+    "NaiveBand": "gates",
+    "NaiveBandConfig": "gates",
+    "NoGate": "gates",
+    "gate_curriculum": "gates",
     "RlConfig": "loop",
     "StepRecord": "loop",
     "Trained": "loop",

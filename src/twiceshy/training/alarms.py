@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from twiceshy.evidence.stats import clustered_mean
 from twiceshy.frontier.alarms import (
     LENGTH_RATIO,
     MIN_GROUPS,
@@ -18,10 +19,18 @@ from twiceshy.training.tasks import NO_ANSWER
 
 SKIP_RISE = 0.2
 """Rise of the share of finished responses that skip the computation, since the first step. Ours."""
+MIN_PAIRS = 100
+"""Pairs of wrong answers from which their agreement is worth an alarm. Ours."""
+REPETITION_RISE = 0.25
+"""Rise of the chance that two wrong answers to one prompt agree, since the first step. Ours."""
 
 
 def step_checks(
-    rollouts: Rollouts, *, first_length: float | None, first_skips: float | None
+    rollouts: Rollouts,
+    *,
+    first_length: float | None,
+    first_skips: float | None,
+    first_repetition: float | None,
 ) -> list[Check]:
     """Return the checks of one step's rollouts.
 
@@ -29,11 +38,13 @@ def step_checks(
         rollouts: The step's rollouts.
         first_length: Median response length at the run's first step, tokens; None at that step.
         first_skips: Share of skipped computation at the run's first step; None at that step.
+        first_repetition: `repetition` at the run's first step; None at that step or if undefined.
     """
     return [
         lone_success_share(tallies(rollouts)),
         length_drop(rollouts, first=first_length),
         modal_wrong(rollouts),
+        repetition_rise(rollouts, first=first_repetition),
         skip_rise(rollouts, first=first_skips),
     ]
 
@@ -57,6 +68,20 @@ def skip_share(rollouts: Rollouts) -> float:
     return float(rollouts.verdicts.skipped.mean())
 
 
+def repetition(rollouts: Rollouts) -> tuple[float | None, int]:
+    """Return the chance that two wrong answers to one prompt are the same, and the pairs behind it.
+
+    `Σ c(c−1) / Σ n(n−1)` over groups with n wrong answers, c of them the same. Unlike the share of
+    the commonest answer it does not rise when there are fewer wrong answers.
+    """
+    wrong = (rollouts.labels.numpy() < 0) & (rollouts.verdicts.answers != NO_ANSWER)
+    group, answer = rollouts.group.numpy()[wrong], rollouts.verdicts.answers[wrong]
+    _, same = np.unique(np.stack([group, answer]), axis=1, return_counts=True)
+    _, all_wrong = np.unique(group, return_counts=True)
+    n_pairs = int((all_wrong * (all_wrong - 1)).sum())
+    return (float((same * (same - 1)).sum()) / n_pairs if n_pairs else None), n_pairs // 2
+
+
 def length_drop(rollouts: Rollouts, *, first: float | None) -> Check:
     """Median response length against that of the run's first step."""
     value = None if first is None else median_length(rollouts) / first
@@ -74,21 +99,43 @@ def length_drop(rollouts: Rollouts, *, first: float | None) -> Check:
 
 
 def modal_wrong(rollouts: Rollouts) -> Check:
-    """Share of the commonest wrong answer over all tasks, unless right ones are as uneven."""
+    """Share of the commonest wrong answer over all tasks, unless right ones are as uneven.
+
+    It sounds when the lower 95 % limit of the share, clustered by prompt, reaches the threshold: a
+    few prompts that are always got wrong in the same way are not a habit.
+    """
     labels, answers = rollouts.labels.numpy(), rollouts.verdicts.answers
-    wrong = answers[(labels < 0) & (answers != NO_ANSWER)]
+    is_wrong = (labels < 0) & (answers != NO_ANSWER)
+    wrong = answers[is_wrong]
     n = len(wrong)
     answer, count = _commonest(wrong) if n else (NO_ANSWER, 0)
-    value = count / n if n else None
+    share = clustered_mean(wrong == answer, rollouts.group.numpy()[is_wrong])
+    low = share.value if share.low is None else share.low
     right = answers[labels > 0]
     usual = float((right == answer).mean()) if len(right) else 0.0
     return Check(
         "modal_wrong_answer",
-        value,
+        share.value,
         n,
         MODAL_WRONG_SHARE,
-        value is not None and n >= MIN_GROUPS and value >= max(MODAL_WRONG_SHARE, 2 * usual),
+        low is not None and n >= MIN_GROUPS and low >= max(MODAL_WRONG_SHARE, 2 * usual),
         f"{count} of {n} wrong answers are the same",
+        "answer repetition on over-hard samples (2605.28388); threshold ours",
+    )
+
+
+def repetition_rise(rollouts: Rollouts, *, first: float | None) -> Check:
+    """Rise of the agreement of wrong answers to one prompt since the run's first step."""
+    now, n_pairs = repetition(rollouts)
+    value = None if first is None or now is None else now - first
+    return Check(
+        "answer_repetition",
+        value,
+        n_pairs,
+        REPETITION_RISE,
+        value is not None and n_pairs >= MIN_PAIRS and value >= REPETITION_RISE,
+        f"two wrong answers to one prompt agree {now or 0:.0%} of the time,"
+        f" {value or 0:+.2f} since the first step",
         "answer repetition on over-hard samples (2605.28388); threshold ours",
     )
 

@@ -11,6 +11,9 @@ n_steps = 50
 [objective]
 name = "w_reinforce"
 options = { lambda_pos = 0.1 }
+
+[gate]
+kind = "frontier"
 """
 
 from __future__ import annotations
@@ -26,8 +29,10 @@ import torch
 
 from twiceshy.errors import BadInput
 from twiceshy.objectives.denominator import Denominator, DenominatorKind, denominator_of
-from twiceshy.objectives.registry import bind_credit, bind_loss, bind_objective
+from twiceshy.objectives.registry import bind_credit, bind_loss, bind_objective, find_objective
+from twiceshy.training.curriculum import Curriculum, KnowsLuck
 from twiceshy.training.evaluate import EvaluationConfig
+from twiceshy.training.gates import Gate, NoGate, gate_curriculum
 from twiceshy.training.loop import RlConfig
 from twiceshy.training.policy import PolicyConfig
 from twiceshy.training.sft import SftConfig, sft_recipe
@@ -69,6 +74,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
         sft: How the base policy is made; None: the task's usual recipe.
         rl: The loop.
         objective: What is maximised.
+        gate: Which prompts are visited and which groups learned from.
         evaluation: How it is measured.
         evaluation_task: Task it is measured on; None: `task`. It has to share its symbols.
         seed: Seed of everything random.
@@ -79,17 +85,37 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
     sft: SftConfig | None = None
     rl: RlConfig = RlConfig()
     objective: ObjectiveConfig = ObjectiveConfig()
+    gate: Gate = NoGate()
     evaluation: EvaluationConfig = EvaluationConfig()
     evaluation_task: AnyTask | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
-        step_objective(self.objective, group_size=self.rl.group_size)
+        objective = step_objective(self.objective, group_size=self.rl.group_size)
+        curriculum = self.curriculum()
+        if objective.needs_luck and not isinstance(curriculum, KnowsLuck):
+            raise BadInput(
+                "the frontier gate, which knows how likely luck is",
+                got=f"objective {self.objective.name} without it",
+                where="gate.kind",
+                fix='Set kind = "frontier" in [gate].',
+            )
         other = self.evaluation_task
         if other is not None and other.symbols != self.task.symbols:
             raise BadInput(
                 "an evaluation task of the same kind as the task", where="evaluation_task"
             )
+
+    def curriculum(self) -> Curriculum:
+        """Return a new curriculum as the gate describes it.
+
+        Raises:
+            BadInput: If the gate needs a rate of undeserved reward and there is none.
+        """
+        rate = self.task.guess_rate
+        return gate_curriculum(
+            self.gate, n_pool=self.rl.n_prompts, group_size=self.rl.group_size, guess_rate=rate
+        )
 
     @property
     def base_recipe(self) -> SftConfig:
@@ -118,6 +144,7 @@ def step_objective(config: ObjectiveConfig, *, group_size: int) -> StepObjective
         credit=None
         if config.credit == "uniform"
         else bind_credit(config.credit, options=config.credit_options),
+        needs_luck=find_objective(config.name).needs_luck,
     )
 
 
@@ -219,10 +246,11 @@ def _struct_of(hint: Any, value: dict[str, Any], *, path: str, where: str) -> An
     if len(structs) < 2:
         return structs[0] if structs else None
     by_tag = {struct.__struct_config__.tag: struct for struct in structs}
-    name = value.get("name")
+    field = structs[0].__struct_config__.tag_field or "name"
+    name = value.get(field)
     if name not in by_tag:
         near = difflib.get_close_matches(str(name), [str(tag) for tag in by_tag], n=1)
         fix = f"Did you mean {near[0]}?" if near else ""
         names = ", ".join(str(tag) for tag in by_tag)
-        raise BadInput(f"a name among {names}", got=str(name), where=f"{where}: {path}", fix=fix)
+        raise BadInput(f"a {field} among {names}", got=str(name), where=f"{where}: {path}", fix=fix)
     return by_tag[name]

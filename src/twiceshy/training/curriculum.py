@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,11 @@ class Curriculum(Protocol):
 
     Decide from earlier visits: a rule that looks at the group it gates selects luck.
     """
+
+    @property
+    def name(self) -> str:
+        """Name and options; part of a run's identity."""
+        ...
 
     def choose(self, n: int, *, step: int, seed: int) -> NDArray[np.int64]:
         """Return n rows of the pool to try at this step, shape (n,)."""
@@ -35,6 +40,15 @@ class Curriculum(Protocol):
         ...
 
 
+@runtime_checkable
+class KnowsLuck(Protocol):
+    """A curriculum that can say how likely a success is undeserved."""
+
+    def luck(self, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return, from earlier visits, P(a success at each row is undeserved), shape (P,)."""
+        ...
+
+
 class UniformPrompts:
     """Every prompt of the pool equally often, every group learned from.
 
@@ -44,6 +58,11 @@ class UniformPrompts:
 
     def __init__(self, n_pool: int) -> None:
         self.n_pool = n_pool
+
+    @property
+    def name(self) -> str:
+        """Return the class's name: there are no options."""
+        return type(self).__qualname__
 
     def choose(self, n: int, *, step: int, seed: int) -> NDArray[np.int64]:
         """Return the next n rows of the endless shuffled passes."""

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from twiceshy.errors import BadInput
 from twiceshy.frontier.groups import count_states
-from twiceshy.training.alarms import median_length, skip_share, step_checks, tallies
+from twiceshy.training.alarms import median_length, repetition, skip_share, step_checks, tallies
 from twiceshy.training.checkpoint import (
     Checkpoint,
     append_line,
@@ -22,12 +25,14 @@ from twiceshy.training.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from twiceshy.training.curriculum import Curriculum, UniformPrompts
+from twiceshy.training.curriculum import Curriculum, KnowsLuck, UniformPrompts
 from twiceshy.training.evaluate import Evaluation, EvaluationConfig, evaluate
+from twiceshy.training.gate_ledger import GateLedger
+from twiceshy.training.gates import FrontierGate
 from twiceshy.training.policy import TinyPolicy, as_tensor
 from twiceshy.training.rollouts import Rollouts, TruncatedAs, roll_out
 from twiceshy.training.streams import row_hashes
-from twiceshy.training.tasks import FAULTS, Fault, Task
+from twiceshy.training.tasks import FAULTS, Fault, Task, decode
 from twiceshy.training.update import StepObjective, UpdateConfig, Updated, right_change, update
 
 METRICS, CHECKPOINT = "metrics.jsonl", "checkpoint.pt"
@@ -80,8 +85,12 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
     metrics: dict[str, float | None]
     """None: undefined at this step."""
     alarms: tuple[str, ...] = ()
-    """Checks that sounded, as sentences."""
+    """Checks that sounded, as sentences with the source of their threshold."""
     evaluation: Evaluation | None = None
+    visited: tuple[int, ...] = ()
+    """Rows of the pool that were tried, one a group."""
+    learned: tuple[int, ...] = ()
+    """Those of `visited` whose groups were learned from."""
 
 
 class Trained(NamedTuple):
@@ -103,6 +112,7 @@ def train(
     curriculum: Curriculum | None = None,
     seed: int = 0,
     folder: Path | None = None,
+    ledger: Path | None = None,
     progress: Callable[[StepRecord], None] | None = None,
 ) -> Trained:
     """Train a policy in place by reinforcement learning from verified outcomes.
@@ -122,13 +132,17 @@ def train(
         curriculum: Chooses prompts and gates groups; None: all alike.
         seed: Seed of prompts, draws and minibatches.
         folder: For metrics and checkpoint; None: nothing is written.
+        ledger: A `SolveRateLedger` file from which a `FrontierGate` starts, and to which it adds at
+            every checkpoint and at the end; None: each run starts from nothing.
         progress: Called with every new record.
 
     Raises:
-        BadInput: When the split is too small, the folder belongs to another run, or the loss is not
-            finite.
+        BadInput: When the split is too small, the folder belongs to another run, the objective
+            needs luck and the curriculum does not know it, there is a ledger and no gate to use it,
+            or the loss is not finite.
     """
     run = _Run(policy, task, objective, config, evaluation, seed, curriculum, evaluation_task)
+    remember = run.with_ledger(ledger)
     records = run.resume(folder)
     for step in range(len(records) - 1, config.n_steps) if records else range(-1, config.n_steps):
         record = run.base_record() if step < 0 else run.step(step, records)
@@ -137,8 +151,10 @@ def train(
             append_line(folder / METRICS, record)
             if record.step % config.checkpoint_every == 0 or record.step == config.n_steps:
                 save_checkpoint(folder / CHECKPOINT, run.checkpoint(record.step))
+                remember()
         if progress is not None:
             progress(record)
+    remember()
     return Trained(records, dict(run.cpu_seconds))
 
 
@@ -160,6 +176,13 @@ class _Run:
         self.evaluation, self.seed = evaluation, seed
         self.pool = task.prompts(config.n_prompts, split="train", seed=seed)
         self.curriculum: Curriculum = curriculum or UniformPrompts(config.n_prompts)
+        if objective.needs_luck and not isinstance(self.curriculum, KnowsLuck):
+            raise BadInput(
+                "a curriculum that knows how likely luck is",
+                got=self.curriculum.name,
+                where="objective",
+                fix="Use the frontier gate, or an objective that does not need p_lucky.",
+            )
         self.evaluation_task = evaluation_task or task
         self.optimiser = torch.optim.Adam(
             policy.parameters(), lr=config.learning_rate, betas=(0.9, 0.95)
@@ -171,10 +194,22 @@ class _Run:
         """Return the objective's name and a hash of all else that the metrics depend on."""
         parts = [self.task, self.evaluation_task, self.config, self.evaluation, self.seed]
         digest = hashlib.sha256(msgspec.json.encode(parts))
-        digest.update(type(self.curriculum).__qualname__.encode())
+        digest.update(self.curriculum.name.encode())
         for weights in self.policy.state_dict().values():
             digest.update(weights.numpy().tobytes())
         return f"{self.objective.name} {digest.hexdigest()[:16]}"
+
+    def with_ledger(self, path: Path | None) -> Callable[[], object]:
+        """Start the gate from a ledger; return what adds the gate's visits to it."""
+        if path is None:
+            return lambda: None
+        gate = self.curriculum
+        if not isinstance(gate, FrontierGate):
+            raise BadInput("the frontier gate", got=gate.name, where="ledger")
+        names = [decode(self.task, prompt) for prompt in self.pool]
+        ledger = GateLedger(path, prompts=names, run=self.identity)
+        ledger.recall(gate)
+        return lambda: ledger.record(gate)
 
     def resume(self, folder: Path | None) -> list[StepRecord]:
         """Go back to the folder's checkpoint, if any; return the records up to it."""
@@ -217,6 +252,7 @@ class _Run:
                 step=step,
                 truncated_as=self.config.truncated_as,
             )
+            luck = self._luck(chosen, rollouts)
             learned = self.curriculum.observe(chosen, rollouts.labels_by_group, step=step)
         with self._timed("updates"):
             gated = rollouts.labels * as_tensor(learned)[rollouts.group]
@@ -228,6 +264,7 @@ class _Run:
                 config=self.config.update,
                 seed=self.seed,
                 step=step,
+                p_lucky=luck,
             )
             likelihood = right_change(self.policy, rollouts)
         first = records[1].metrics if len(records) > 1 else {}
@@ -235,6 +272,7 @@ class _Run:
             rollouts,
             first_length=first.get("median_length"),
             first_skips=first.get("skip_rate"),
+            first_repetition=first.get("repetition"),
         )
         return StepRecord(
             step=step + 1,
@@ -245,9 +283,17 @@ class _Run:
                 **likelihood,
                 **{f"check/{check.name}": check.value for check in checks},
             },
-            alarms=tuple(check.message for check in checks if check.raised),
+            alarms=tuple(f"{c.name}: {c.message} ({c.source})" for c in checks if c.raised),
             evaluation=self._evaluated(step + 1),
+            visited=tuple(chosen.tolist()),
+            learned=tuple(chosen[learned].tolist()),
         )
+
+    def _luck(self, chosen: NDArray[np.int64], rollouts: Rollouts) -> Tensor | None:
+        """Return P(a success is undeserved) of every row, by earlier visits; None if not needed."""
+        if not self.objective.needs_luck or not isinstance(self.curriculum, KnowsLuck):
+            return None
+        return as_tensor(self.curriculum.luck(chosen)).float()[rollouts.group]
 
     def _evaluated(self, step: int) -> Evaluation | None:
         asked = self.evaluation
@@ -285,6 +331,7 @@ def rollout_metrics(rollouts: Rollouts) -> dict[str, float | None]:
         "mean_length": n_tokens / len(labels),
         "median_length": median_length(rollouts),
         "skip_rate": skip_share(rollouts),
+        "repetition": repetition(rollouts)[0],
         "n_truncated": float((rollouts.verdicts.faults == n_cut).sum()),
         "n_distinct_prompts": float(len(set(row_hashes(rollouts.prompts).tolist()))),
         **{f"groups/{state}": float(count) for state, count in states.items()},

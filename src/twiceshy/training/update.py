@@ -21,8 +21,8 @@ from twiceshy.training.streams import generator
 MAX_CHECKED = 256
 """Right rows whose likelihood is looked at again after an update."""
 
-AdvantageFunction = Callable[[Tensor, Tensor], Tensor]
-"""(labels (N,), group (N,)) → advantages (N,)."""
+AdvantageFunction = Callable[..., Tensor]
+"""(labels (N,), group (N,)) → advantages (N,); with `needs_luck` also `p_lucky=` (N,)."""
 CreditFunction = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(logp (N, T), entropy (N, T), mask (N, T)) → weights (N, T)."""
 
@@ -65,6 +65,7 @@ class StepObjective:
         credit: Weights that spread a row's advantage over its tokens; None: all tokens alike.
         reads_every_row: Whether a row of advantage 0 can have a gradient (a KL term, say). If not,
             such rows are left out of the computation; nothing else changes.
+        needs_luck: Whether `advantages` takes `p_lucky`, which the curriculum must then know.
     """
 
     name: str
@@ -73,6 +74,7 @@ class StepObjective:
     denominator: Callable[[Tensor], Denominator] = per_drawn_token
     credit: CreditFunction | None = None
     reads_every_row: bool = False
+    needs_luck: bool = False
 
 
 class UpdateConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,13 +122,25 @@ def update(
     config: UpdateConfig,
     seed: int,
     step: int,
+    p_lucky: Tensor | None = None,
 ) -> Updated:
     """Update the policy in place from one step's rollouts.
 
+    Args:
+        policy: The policy.
+        optimiser: Of its parameters.
+        rollouts: One step's.
+        objective: Advantages, loss and denominator.
+        config: Minibatches and clipping.
+        seed: Seed of the run.
+        step: Step of the run.
+        p_lucky: Chance that a success of each row is undeserved, (N,), for objectives that need it.
+
     Raises:
-        BadInput: When there are fewer groups than minibatches, or a loss is not finite.
+        BadInput: When there are fewer groups than minibatches, luck is needed and not given, or a
+            loss is not finite.
     """
-    advantages = objective.advantages(rollouts.labels, rollouts.group)
+    advantages = _advantages(rollouts, objective=objective, p_lucky=p_lucky)
     losses: list[float] = []
     norms: list[float] = []
     metrics: list[dict[str, Tensor]] = []
@@ -153,6 +167,14 @@ def update(
         sum(norms) / n if n else None,
         summarised(merged(metrics)),
     )
+
+
+def _advantages(rollouts: Rollouts, *, objective: StepObjective, p_lucky: Tensor | None) -> Tensor:
+    if not objective.needs_luck:
+        return objective.advantages(rollouts.labels, rollouts.group)
+    if p_lucky is None:
+        raise BadInput("p_lucky for every row", where="update")
+    return objective.advantages(rollouts.labels, rollouts.group, p_lucky=p_lucky)
 
 
 @torch.no_grad()

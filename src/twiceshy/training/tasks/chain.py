@@ -116,6 +116,11 @@ class Chain(msgspec.Struct, frozen=True, kw_only=True, tag_field="name", tag="ch
         """The token after the final digit."""
         return _END
 
+    @property
+    def guess_rate(self) -> float | None:
+        """One digit in ten."""
+        return 0.1
+
     def prompts(self, n: int, *, split: Split, seed: int) -> Tokens:
         """Return different prompts with the task's shares of each kind, kinds in blocks."""
         parts = []

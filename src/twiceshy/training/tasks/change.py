@@ -66,6 +66,11 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, tag_field="name", tag="c
         """None: every response has as many tokens as coins."""
         return None
 
+    @property
+    def guess_rate(self) -> float | None:
+        """Not known."""
+        return None
+
     def prompts(self, n: int, *, split: Split, seed: int) -> Tokens:
         """Return prompts drawn uniformly from the (coins, sum) pairs that have a solution."""
         return choose_prompts(_all_prompts(self.n_coins), n=n, split=split, seed=seed)

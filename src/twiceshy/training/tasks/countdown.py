@@ -59,6 +59,11 @@ class Countdown(msgspec.Struct, frozen=True, kw_only=True, tag_field="name", tag
         """None: every response has seven tokens."""
         return None
 
+    @property
+    def guess_rate(self) -> float | None:
+        """Not known."""
+        return None
+
     def prompts(self, n: int, *, split: Split, seed: int) -> Tokens:
         """Return prompts drawn uniformly from the (digits, target) pairs with a solution."""
         return choose_prompts(_all_prompts(), n=n, split=split, seed=seed)

@@ -88,6 +88,11 @@ class ReasoningGym(
         """Questions that did not fit or were asked twice."""
         return self.size - len(self._questions.prompts)
 
+    @property
+    def guess_rate(self) -> float | None:
+        """Not known."""
+        return None
+
     def prompts(self, n: int, *, split: Split, seed: int) -> Tokens:
         """Return n different questions of a split."""
         return choose_prompts(self._questions.prompts, n=n, split=split, seed=seed)

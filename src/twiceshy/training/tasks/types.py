@@ -92,6 +92,11 @@ class Task(Protocol):
         """The token that ends a response; None when all responses have the full length."""
         ...
 
+    @property
+    def guess_rate(self) -> float | None:
+        """Chance that a well-formed guess is right; None: not known."""
+        ...
+
     def prompts(self, n: int, *, split: Split, seed: int) -> Tokens:
         """Return n different prompts of a split, shape (n, prompt_length).
 

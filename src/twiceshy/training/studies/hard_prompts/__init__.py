@@ -1,0 +1,1 @@
+"""Parts of the study on over-hard prompts."""
