@@ -43,10 +43,13 @@ if TYPE_CHECKING:
     from twiceshy.training.policy import TinyPolicy as TinyPolicy
     from twiceshy.training.rollouts import Rollouts as Rollouts
     from twiceshy.training.rollouts import roll_out as roll_out
+    from twiceshy.training.running import RunResult as RunResult
+    from twiceshy.training.running import run_training as run_training
     from twiceshy.training.sft import SftConfig as SftConfig
     from twiceshy.training.sft import fine_tune as fine_tune
     from twiceshy.training.sft import sft_recipe as sft_recipe
     from twiceshy.training.sft import untrained as untrained
+    from twiceshy.training.stopping import StopConfig as StopConfig
     from twiceshy.training.tasks import Chain as Chain
     from twiceshy.training.tasks import Change as Change
     from twiceshy.training.tasks import Countdown as Countdown
@@ -86,10 +89,13 @@ _HOME = {
     "TinyPolicy": "policy",
     "Rollouts": "rollouts",
     "roll_out": "rollouts",
+    "RunResult": "running",
+    "run_training": "running",
     "SftConfig": "sft",
     "fine_tune": "sft",
     "sft_recipe": "sft",
     "untrained": "sft",
+    "StopConfig": "stopping",
     "Chain": "tasks",
     "Change": "tasks",
     "Countdown": "tasks",

@@ -81,6 +81,11 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     n_scored: tuple[int, ...]
     """Verified responses a prompt."""
 
+    @property
+    def pass_at_one(self) -> float | None:
+        """pass@1; None where it is undefined or was not evaluated."""
+        return next((point.estimate for point in self.pass_at if point.k == 1), None)
+
     def at(self, k: int) -> float | None:
         """Return pass@k.
 

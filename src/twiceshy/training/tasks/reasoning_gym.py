@@ -155,6 +155,19 @@ class ReasoningGym(
         return Fault.NONE if score >= RIGHT_SCORE else Fault.WRONG_RESULT
 
 
+def dataset_names() -> list[str]:
+    """Return the names of all reasoning-gym datasets.
+
+    Raises:
+        MissingExtra: When the package is not installed.
+    """
+    try:
+        from reasoning_gym.factory import DATASETS
+    except ModuleNotFoundError as error:
+        raise missing_extra("reasoning-gym tasks", "reasoning-gym") from error
+    return sorted(DATASETS)
+
+
 class _Questions(NamedTuple):
     """A generated dataset without repeats and what does not fit."""
 

@@ -223,7 +223,7 @@ def first_alarms(records: list[StepRecord]) -> dict[str, int]:
     found: dict[str, int] = {}
     for record in records:
         for alarm in record.alarms:
-            found.setdefault(alarm.partition(":")[0], record.step)
+            found.setdefault(alarm.name, record.step)
     return found
 
 
