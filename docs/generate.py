@@ -28,6 +28,7 @@ VERBS = (
     "reproduce",
     "bank show",
     "bank why",
+    "bank effect",
     "bank export",
     "bank import",
     "bank rollback",

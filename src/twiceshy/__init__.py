@@ -24,12 +24,13 @@ if TYPE_CHECKING:
     from twiceshy.evidence.report import Report
     from twiceshy.frontier import triage
     from twiceshy.lessons import Lesson
-    from twiceshy.memory import learn, prove_lessons
+    from twiceshy.memory import Memory, learn, prove_lessons
 
 _HOME = {
     "Attempt": "twiceshy.attempts",
     "Group": "twiceshy.attempts",
     "Lesson": "twiceshy.lessons",
+    "Memory": "twiceshy.memory",
     "Outcome": "twiceshy.attempts",
     "Report": "twiceshy.evidence.report",
     "Step": "twiceshy.attempts",
@@ -49,6 +50,7 @@ __all__ = [
     "Attempt",
     "Group",
     "Lesson",
+    "Memory",
     "Outcome",
     "Report",
     "Step",

@@ -35,10 +35,15 @@ if TYPE_CHECKING:
     from twiceshy.training.gates import NaiveBandConfig as NaiveBandConfig
     from twiceshy.training.gates import NoGate as NoGate
     from twiceshy.training.gates import gate_curriculum as gate_curriculum
+    from twiceshy.training.hf import HfConfig as HfConfig
+    from twiceshy.training.hf import HfPolicy as HfPolicy
+    from twiceshy.training.hf import load_model as load_model
+    from twiceshy.training.hf import text_task as text_task
     from twiceshy.training.loop import RlConfig as RlConfig
     from twiceshy.training.loop import StepRecord as StepRecord
     from twiceshy.training.loop import Trained as Trained
     from twiceshy.training.loop import train as train
+    from twiceshy.training.policy import Policy as Policy
     from twiceshy.training.policy import PolicyConfig as PolicyConfig
     from twiceshy.training.policy import TinyPolicy as TinyPolicy
     from twiceshy.training.rollouts import Rollouts as Rollouts
@@ -55,6 +60,7 @@ if TYPE_CHECKING:
     from twiceshy.training.tasks import Countdown as Countdown
     from twiceshy.training.tasks import ReasoningGym as ReasoningGym
     from twiceshy.training.tasks import Task as Task
+    from twiceshy.training.tasks import TextTask as TextTask
     from twiceshy.training.update import StepObjective as StepObjective
     from twiceshy.training.update import UpdateConfig as UpdateConfig
 
@@ -81,10 +87,15 @@ _HOME = {
     "NaiveBandConfig": "gates",
     "NoGate": "gates",
     "gate_curriculum": "gates",
+    "HfConfig": "hf",
+    "HfPolicy": "hf",
+    "load_model": "hf",
+    "text_task": "hf",
     "RlConfig": "loop",
     "StepRecord": "loop",
     "Trained": "loop",
     "train": "loop",
+    "Policy": "policy",
     "PolicyConfig": "policy",
     "TinyPolicy": "policy",
     "Rollouts": "rollouts",
@@ -101,6 +112,7 @@ _HOME = {
     "Countdown": "tasks",
     "ReasoningGym": "tasks",
     "Task": "tasks",
+    "TextTask": "tasks",
     "StepObjective": "update",
     "UpdateConfig": "update",
 }

@@ -36,15 +36,18 @@ from twiceshy.training.curriculum import Curriculum, KnowsLuck
 from twiceshy.training.evaluate import EvaluationConfig
 from twiceshy.training.gates import Gate, NoGate, gate_curriculum
 from twiceshy.training.guarding import GuardConfig
+from twiceshy.training.hf import HfConfig
 from twiceshy.training.loop import RlConfig
 from twiceshy.training.policy import PolicyConfig
 from twiceshy.training.scheduling import Schedule
 from twiceshy.training.sft import SftConfig, sft_recipe
 from twiceshy.training.stopping import StopConfig
 from twiceshy.training.tasks import Chain, Change, Countdown, ReasoningGym
+from twiceshy.training.tasks.text import require_words
 from twiceshy.training.update import StepObjective, per_drawn_token
 
 AnyTask = Countdown | Change | Chain | ReasoningGym
+AnyModel = PolicyConfig | HfConfig
 Option = int | float | str
 
 
@@ -84,7 +87,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         task: Source of prompts, and verifier.
-        model: Size of the policy.
+        model: Size of the policy; or, with kind "hf", where to find a language model.
         sft: How the base policy is made; None: the task's usual recipe.
         rl: The loop.
         objective: What is maximised.
@@ -99,7 +102,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     task: AnyTask = Countdown()
-    model: PolicyConfig = PolicyConfig()
+    model: AnyModel = PolicyConfig()
     sft: SftConfig | None = None
     rl: RlConfig = RlConfig()
     objective: ObjectiveConfig = ObjectiveConfig()
@@ -111,6 +114,10 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if isinstance(self.model, HfConfig):
+            require_words(self.task)
+            if self.sft is not None:
+                raise BadInput("no [sft] with a language model, which is taken as it is")
         if self.base not in (None, "none") and self.makes_its_base:
             raise BadInput(
                 "no [model] and no [sft], which are for a base policy that is made first",
@@ -159,8 +166,10 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
         return self.sft is not None or self.model != PolicyConfig()
 
     @property
-    def base_recipe(self) -> SftConfig:
-        """How the base policy is made."""
+    def base_recipe(self) -> SftConfig | None:
+        """How the base policy is made; None: a language model is taken as it is."""
+        if isinstance(self.model, HfConfig):
+            return None
         return sft_recipe(self.task) if self.sft is None else self.sft
 
 
@@ -260,6 +269,7 @@ def parse_config(text: str, *, where: str = "config", overrides: Sequence[str] =
     raw = _toml(text, where=where)
     for line in overrides:
         raw = _merged(raw, _toml(line, where=f"override {line!r}"))
+    _name_default_model(raw)
     _refuse_unknown(raw, RunConfig, path="", where=where)
     try:
         return msgspec.convert(raw, RunConfig, strict=True)
@@ -272,6 +282,13 @@ def parse_config(text: str, *, where: str = "config", overrides: Sequence[str] =
 def dump_config(config: RunConfig) -> dict[str, Any]:
     """Return a config as plain values, every default filled in, for a manifest."""
     return msgspec.to_builtins(config)
+
+
+def _name_default_model(raw: dict[str, Any]) -> None:
+    """Fill in the kind of a `[model]` that says none."""
+    model = raw.get("model")
+    if isinstance(model, dict):
+        raw["model"] = {"kind": "tiny", **model}
 
 
 def _toml(text: str, *, where: str) -> dict[str, Any]:
@@ -318,8 +335,8 @@ def _struct_of(hint: Any, value: dict[str, Any], *, path: str, where: str) -> An
     field = structs[0].__struct_config__.tag_field or "name"
     name = value.get(field)
     if name not in by_tag:
-        near = difflib.get_close_matches(str(name), [str(tag) for tag in by_tag], n=1)
+        near = difflib.get_close_matches(str(name), [str(known) for known in by_tag], n=1)
         fix = f"Did you mean {near[0]}?" if near else ""
-        names = ", ".join(str(tag) for tag in by_tag)
+        names = ", ".join(str(known) for known in by_tag)
         raise BadInput(f"a {field} among {names}", got=str(name), where=f"{where}: {path}", fix=fix)
     return by_tag[name]

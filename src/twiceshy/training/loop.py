@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -32,11 +32,11 @@ from twiceshy.training.curriculum import Curriculum, KnowsLuck, UniformPrompts
 from twiceshy.training.evaluate import Evaluation, EvaluationConfig, evaluate
 from twiceshy.training.gate_ledger import GateLedger
 from twiceshy.training.gates import FrontierGate
-from twiceshy.training.policy import TinyPolicy, as_tensor
+from twiceshy.training.policy import Policy, as_tensor
 from twiceshy.training.rollouts import Rollouts, TruncatedAs, roll_out
 from twiceshy.training.stopping import StopConfig, early_stop, step_alarms
 from twiceshy.training.streams import row_hashes
-from twiceshy.training.tasks import FAULTS, Fault, Task, decode
+from twiceshy.training.tasks import FAULTS, Fault, Task, TextTask, decode
 from twiceshy.training.update import StepObjective, UpdateConfig, Updated, right_change, update
 
 METRICS, CHECKPOINT = "metrics.jsonl", "checkpoint.pt"
@@ -108,7 +108,7 @@ class Trained(NamedTuple):
 
 
 def train(
-    policy: TinyPolicy,
+    policy: Policy,
     task: Task,
     *,
     objective: StepObjective,
@@ -174,7 +174,7 @@ class _Run:
 
     def __init__(
         self,
-        policy: TinyPolicy,
+        policy: Policy,
         task: Task,
         objective: StepObjective,
         config: RlConfig,
@@ -213,10 +213,10 @@ class _Run:
             self.seed,
             self.stop,
         ]
-        digest = hashlib.sha256(msgspec.json.encode(parts))
+        digest = hashlib.sha256(msgspec.json.encode(parts, enc_hook=_described))
         digest.update(self.curriculum.name.encode())
-        for weights in self.policy.state_dict().values():
-            digest.update(weights.numpy().tobytes())
+        for weights in self.policy.parameters():
+            digest.update(weights.detach().numpy().tobytes())
         return f"{self.objective.name} {digest.hexdigest()[:16]}"
 
     def with_ledger(self, path: Path | None) -> Callable[[], object]:
@@ -358,6 +358,13 @@ class _Run:
         started = time.process_time()
         yield
         self.cpu_seconds[activity] += time.process_time() - started
+
+
+def _described(part: object) -> dict[str, Any]:
+    """Return what tells apart a task that is no struct."""
+    if isinstance(part, TextTask):
+        return part.described()
+    raise TypeError(type(part).__name__)
 
 
 def rollout_metrics(rollouts: Rollouts) -> dict[str, float | None]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from twiceshy.errors import BadInput
-from twiceshy.training.policy import Sampled, TinyPolicy, as_tensor
+from twiceshy.training.policy import Policy, Sampled, as_tensor
 from twiceshy.training.streams import sequence_keys, uniforms
 from twiceshy.training.tasks import FAULTS, Fault, Task, Tokens, Verdicts, response_mask
 
@@ -48,7 +48,7 @@ class Rollouts(NamedTuple):
 
 
 def roll_out(
-    policy: TinyPolicy,
+    policy: Policy,
     task: Task,
     prompts: Tokens,
     *,

@@ -4,7 +4,8 @@
     print(result.report.summary[0])
 
 The folder holds `manifest.json` (enough to repeat the run), `metrics.jsonl` (a line a step),
-`checkpoint.pt`, `policy.pt`, `curve.png` and, for a base policy made first, `base.pt`.
+`checkpoint.pt`, `policy.pt` (for a language model the folder `model`), `curve.png` and, for a base
+policy made first, `base.pt`.
 """
 
 from __future__ import annotations
@@ -25,12 +26,14 @@ from twiceshy.evidence.report import Report
 from twiceshy.files import write_whole
 from twiceshy.training.checkpoint import save_policy
 from twiceshy.training.config import RunConfig, dump_config, step_objective
+from twiceshy.training.hf import HfPolicy
 from twiceshy.training.loop import METRICS, StepRecord, Trained, train
 from twiceshy.training.picture import draw_run
+from twiceshy.training.policy import TinyPolicy
 from twiceshy.training.starting import MADE, chosen_base, starting_policy, task_name
 from twiceshy.training.summing_up import summed_up
 
-MANIFEST, PICTURE, POLICY = "manifest.json", "curve.png", "policy.pt"
+MANIFEST, PICTURE, POLICY, MODEL = "manifest.json", "curve.png", "policy.pt", "model"
 
 Stage = Literal["base policy", "training"]
 
@@ -80,11 +83,11 @@ def run_training(
     _write_json(folder / MANIFEST, about)
     trained = train(
         start.policy,
-        config.task,
+        start.task,
         objective=step_objective(config.objective, group_size=config.rl.group_size),
         config=config.rl,
         evaluation=config.evaluation,
-        evaluation_task=config.evaluation_task,
+        evaluation_task=start.evaluation_task,
         curriculum=config.curriculum(),
         stop=config.stop,
         seed=config.seed,
@@ -92,7 +95,7 @@ def run_training(
         progress=lambda record: told("training", record.step, config.rl.n_steps),
     )
     origin = {"task": task_name(config.task), "objective": config.objective.name, "base": base}
-    save_policy(folder / POLICY, start.policy, about={**origin, "seed": str(config.seed)})
+    saved = _saved(start.policy, folder, about={**origin, "seed": str(config.seed)})
     picture = draw_run(trained.records, config=config, path=folder / PICTURE)
     spent |= trained.cpu_seconds
     whole = {
@@ -104,7 +107,16 @@ def run_training(
     _write_json(folder / MANIFEST, whole)
     report = summed_up(trained.records, config=config, origin=start.origin)
     done = msgspec.structs.replace(report, manifest=whole)
-    return RunResult(done, trained.records, picture, folder / POLICY)
+    return RunResult(done, trained.records, picture, saved)
+
+
+def _saved(policy: TinyPolicy | HfPolicy, folder: Path, *, about: dict[str, str]) -> Path:
+    """Write the policy that came out; return its file or, for a language model, its folder."""
+    if isinstance(policy, HfPolicy):
+        policy.save(folder / MODEL)
+        return folder / MODEL
+    save_policy(folder / POLICY, policy, about=about)
+    return folder / POLICY
 
 
 def _make(folder: Path) -> None:

@@ -13,9 +13,11 @@ from twiceshy.errors import BadInput
 from twiceshy.training.base import base_policies, base_policy
 from twiceshy.training.checkpoint import load_policy, save_policy
 from twiceshy.training.config import RunConfig
-from twiceshy.training.policy import TinyPolicy
-from twiceshy.training.sft import SftStep, fine_tune, untrained
+from twiceshy.training.hf import HfConfig, HfPolicy, load_model, text_task
+from twiceshy.training.policy import PolicyConfig, TinyPolicy
+from twiceshy.training.sft import SftStep, fine_tune, sft_recipe, untrained
 from twiceshy.training.tasks import Task
+from twiceshy.training.tasks.text import require_words
 
 BASE_FILE = "base.pt"
 MADE = "none"
@@ -28,9 +30,13 @@ _USUAL = {"countdown": "countdown-weak", "change": "change-weak", "chain": "chai
 class Start(NamedTuple):
     """A policy to train, in place."""
 
-    policy: TinyPolicy
+    policy: TinyPolicy | HfPolicy
     origin: str
     """Where it came from, in words."""
+    task: Task
+    """As the policy reads it."""
+    evaluation_task: Task | None
+    """Likewise."""
 
 
 def task_name(task: Task) -> str:
@@ -85,16 +91,32 @@ def starting_policy(
     Raises:
         BadInput: When there is no such policy, or it does not fit the task.
     """
+    if isinstance(config.model, HfConfig):
+        return _loaded(config, config.model)
     base = chosen_base(config)
     if base == MADE:
-        return _made(config, folder, progress)
+        return _started(config, *_made(config, config.model, folder, progress))
     if base in {card.name for card in base_policies()}:
         found, task, origin = *_shipped(base), f"{base}, which ships with the package"
     else:
         saved = load_policy(Path(base))
         found, task, origin = saved.policy, saved.about.get("task"), f"the file {base}"
     _require_fit(found, task=task, config=config, base=base)
-    return Start(found, origin)
+    return _started(config, found, origin)
+
+
+def _started(config: RunConfig, policy: TinyPolicy, origin: str) -> Start:
+    return Start(policy, origin, config.task, config.evaluation_task)
+
+
+def _loaded(config: RunConfig, model: HfConfig) -> Start:
+    other = config.evaluation_task
+    return Start(
+        load_model(model, seed=config.seed),
+        f"the language model {model.path}",
+        text_task(require_words(config.task), model),
+        None if other is None else text_task(require_words(other), model),
+    )
 
 
 def _usual(task: Task) -> str:
@@ -128,22 +150,27 @@ def _require_fit(policy: TinyPolicy, *, task: str | None, config: RunConfig, bas
     )
 
 
-def _made(config: RunConfig, folder: Path, progress: Callable[[int, int], None] | None) -> Start:
-    path, recipe = folder / BASE_FILE, config.base_recipe
-    parts = (config.task, config.model, recipe, config.seed)
+def _made(
+    config: RunConfig,
+    model: PolicyConfig,
+    folder: Path,
+    progress: Callable[[int, int], None] | None,
+) -> tuple[TinyPolicy, str]:
+    path, recipe = folder / BASE_FILE, config.base_recipe or sft_recipe(config.task)
+    parts = (config.task, model, recipe, config.seed)
     identity = msgspec.json.encode(parts).decode()
     origin = f"a policy made by {recipe.n_steps} steps of supervised training"
     if path.exists():
         saved = load_policy(path)
         if saved.about.get("recipe") == identity:
-            return Start(saved.policy, origin)
+            return saved.policy, origin
 
     def told(step: SftStep) -> None:
         if progress is not None:
             progress(step.step + 1, recipe.n_steps)
 
-    policy = untrained(config.task, config=config.model, seed=config.seed)
+    policy = untrained(config.task, config=model, seed=config.seed)
     fine_tune(policy, config.task, config=recipe, seed=config.seed, progress=told)
     folder.mkdir(parents=True, exist_ok=True)
     save_policy(path, policy, about={"task": task_name(config.task), "recipe": identity})
-    return Start(policy, origin)
+    return policy, origin

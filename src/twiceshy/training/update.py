@@ -15,7 +15,7 @@ from twiceshy.objectives.denominator import Denominator, denominator_of
 from twiceshy.objectives.loss_types import Loss
 from twiceshy.objectives.metrics import merged, sign_sums, summarised
 from twiceshy.training.guarding import GuardConfig
-from twiceshy.training.policy import TinyPolicy, as_tensor
+from twiceshy.training.policy import Policy, as_tensor
 from twiceshy.training.rollouts import Rollouts
 from twiceshy.training.streams import generator
 
@@ -122,7 +122,7 @@ class Updated(NamedTuple):
 
 
 def update(
-    policy: TinyPolicy,
+    policy: Policy,
     optimiser: torch.optim.Optimizer,
     rollouts: Rollouts,
     *,
@@ -130,7 +130,7 @@ def update(
     config: UpdateConfig,
     seed: int,
     step: int,
-    reference: TinyPolicy | None = None,
+    reference: Policy | None = None,
     p_lucky: Tensor | None = None,
 ) -> Updated:
     """Update the policy in place from one step's rollouts.
@@ -204,7 +204,7 @@ def _is_live(advantages: Tensor) -> Tensor:
 
 
 def _referred(
-    objective: StepObjective, rollouts: Rollouts, reference: TinyPolicy | None
+    objective: StepObjective, rollouts: Rollouts, reference: Policy | None
 ) -> Reference | None:
     if not objective.needs_reference:
         return None
@@ -222,7 +222,7 @@ def _referred(
 
 
 @torch.no_grad()
-def right_change(policy: TinyPolicy, rollouts: Rollouts) -> dict[str, float | None]:
+def right_change(policy: Policy, rollouts: Rollouts) -> dict[str, float | None]:
     """Return how the likelihood of a step's right responses changed since they were drawn.
 
     "right/logp_change" is the mean over their tokens, nats; negative: successes got less likely,
@@ -250,7 +250,7 @@ def right_change(policy: TinyPolicy, rollouts: Rollouts) -> dict[str, float | No
     return {name: found[name] for name in ("right/logp_change", "right/n_rows")}
 
 
-def _logp(policy: TinyPolicy, rollouts: Rollouts, rows: Tensor) -> Tensor:
+def _logp(policy: Policy, rollouts: Rollouts, rows: Tensor) -> Tensor:
     used, prompt_of = rollouts.group[rows].unique(return_inverse=True)
     prompts = as_tensor(rollouts.prompts[used.numpy()])
     return policy.logp(prompts, rollouts.responses[rows], prompt_of=prompt_of)
@@ -276,7 +276,7 @@ def _minibatches(
 
 
 def _backward(
-    policy: TinyPolicy,
+    policy: Policy,
     rollouts: Rollouts,
     rows: Tensor,
     advantages: Tensor,
@@ -310,7 +310,7 @@ def _backward(
 
 
 def _clipped_step(
-    policy: TinyPolicy, optimiser: torch.optim.Optimizer, *, max_norm: float, value: float
+    policy: Policy, optimiser: torch.optim.Optimizer, *, max_norm: float, value: float
 ) -> float:
     norm = float(torch.nn.utils.clip_grad_norm_(policy.parameters(), max_norm))
     if not (torch.isfinite(torch.tensor([norm, value]))).all():
