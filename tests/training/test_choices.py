@@ -11,7 +11,7 @@ import torch
 from twiceshy.errors import BadInput
 from twiceshy.objectives.metrics import RARE_LOGP
 from twiceshy.training.config import ObjectiveConfig, parse_config, step_objective
-from twiceshy.training.evaluate import EvaluationConfig
+from twiceshy.training.evaluation import EvaluationConfig
 from twiceshy.training.loop import RlConfig, Trained, rollout_metrics, train
 from twiceshy.training.policy import PolicyConfig, TinyPolicy
 from twiceshy.training.rollouts import Rollouts, roll_out

@@ -16,7 +16,7 @@ from torch import Tensor
 from twiceshy.errors import BadInput, MissingExtra
 from twiceshy.objectives.losses import reinforce
 from twiceshy.training.config import parse_config
-from twiceshy.training.evaluate import EvaluationConfig
+from twiceshy.training.evaluation import EvaluationConfig
 from twiceshy.training.hf import HfConfig, HfPolicy, load_model, load_tokenizer, text_task
 from twiceshy.training.loop import METRICS, RlConfig, StepRecord, Trained, train
 from twiceshy.training.policy import PolicyConfig, as_tensor

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from twiceshy.training.config import step_objective as step_objective
     from twiceshy.training.curriculum import Curriculum as Curriculum
     from twiceshy.training.curriculum import UniformPrompts as UniformPrompts
-    from twiceshy.training.evaluate import Evaluation as Evaluation
-    from twiceshy.training.evaluate import EvaluationConfig as EvaluationConfig
-    from twiceshy.training.evaluate import evaluate as evaluate
+    from twiceshy.training.evaluation import Evaluation as Evaluation
+    from twiceshy.training.evaluation import EvaluationConfig as EvaluationConfig
+    from twiceshy.training.evaluation import evaluate as evaluate
     from twiceshy.training.gates import FrontierGate as FrontierGate
     from twiceshy.training.gates import FrontierGateConfig as FrontierGateConfig
     from twiceshy.training.gates import NaiveBand as NaiveBand
@@ -77,9 +77,9 @@ _HOME = {
     "step_objective": "config",
     "Curriculum": "curriculum",
     "UniformPrompts": "curriculum",
-    "Evaluation": "evaluate",
-    "EvaluationConfig": "evaluate",
-    "evaluate": "evaluate",
+    "Evaluation": "evaluation",
+    "EvaluationConfig": "evaluation",
+    "evaluate": "evaluation",
     "FrontierGate": "gates",
     "FrontierGateConfig": "gates",
     "NaiveBand": "gates",

@@ -33,7 +33,7 @@ from twiceshy.objectives.denominator import Denominator, DenominatorKind, denomi
 from twiceshy.objectives.registry import bind_credit, find_objective
 from twiceshy.training.binding import LABEL_LOSSES, bound_advantages, bound_loss, tried
 from twiceshy.training.curriculum import Curriculum, KnowsLuck
-from twiceshy.training.evaluate import EvaluationConfig
+from twiceshy.training.evaluation import EvaluationConfig
 from twiceshy.training.gates import Gate, NoGate, gate_curriculum
 from twiceshy.training.guarding import GuardConfig
 from twiceshy.training.hf import HfConfig

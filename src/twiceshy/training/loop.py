@@ -29,7 +29,7 @@ from twiceshy.training.checkpoint import (
     save_checkpoint,
 )
 from twiceshy.training.curriculum import Curriculum, KnowsLuck, UniformPrompts
-from twiceshy.training.evaluate import Evaluation, EvaluationConfig, evaluate
+from twiceshy.training.evaluation import Evaluation, EvaluationConfig, evaluate
 from twiceshy.training.gate_ledger import GateLedger
 from twiceshy.training.gates import FrontierGate
 from twiceshy.training.policy import Policy, as_tensor

@@ -13,7 +13,7 @@ from twiceshy.evidence.report import Alarm, Report, Table
 from twiceshy.evidence.stats import PairedDifference, paired_difference
 from twiceshy.evidence.stats.passk import pass_at_k_by_task
 from twiceshy.training.config import RunConfig
-from twiceshy.training.evaluate import Evaluation
+from twiceshy.training.evaluation import Evaluation
 from twiceshy.training.loop import StepRecord
 from twiceshy.training.starting import task_name
 
