@@ -123,7 +123,7 @@ def test_json_and_a_saved_policy_as_the_next_base(run: Run, config: Path) -> Non
     second = json.loads(two.stdout)
     assert second["manifest"]["base"] == "one/policy.pt"
     assert second["before"]["pass_at"] == first["after"]["pass_at"]
-    assert Path("twiceshy-train/change-w_reinforce-0/curve.png").exists(), "the default folder"
+    assert Path("twiceshy-train/change-grpo-0/curve.png").exists(), "the default folder"
 
 
 def test_a_rule_that_stops_the_run_is_exit_code_1(run: Run, config: Path) -> None:
@@ -151,8 +151,14 @@ def test_a_rule_that_stops_the_run_is_exit_code_1(run: Run, config: Path) -> Non
         (("--objective", "grpo", "--set", "rl.group_size=1"), "at least 2 attempts"),
         (("--set", "rl.n_step=5"), "Did you mean n_steps?"),
         (("--set", "stop.malformd=0.5"), "Did you mean malformed?"),
-        (("--set", "objective.options.lambda_pos=7"), "a number from 0 to 1, got 7"),
-        (("--set", "objective.options.lambda_pos=nan"), "a number from 0 to 1, got nan"),
+        (
+            ("--objective", "w_reinforce", "--set", "objective.options.lambda_pos=7"),
+            "a number from 0 to 1, got 7",
+        ),
+        (
+            ("--objective", "w_reinforce", "--set", "objective.options.lambda_pos=nan"),
+            "a number from 0 to 1, got nan",
+        ),
         (("--set", "objective.guards.drift=0.5"), "rl.update.n_minibatches"),
         (("--set", "rl.n_steps"), "--set: expected KEY=VALUE"),
         (("--set", "rl.n_steps=[5"), "--set: expected KEY=VALUE"),

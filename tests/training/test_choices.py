@@ -28,6 +28,13 @@ def tiny(seed: int = 0) -> TinyPolicy:
     return untrained(TASK, config=PolicyConfig(width=16, n_layers=1, n_heads=2), seed=seed)
 
 
+BASE = """
+rl.update.n_minibatches = 2
+objective.name = "w_reinforce"
+objective.loss = "reinforce"
+"""
+
+
 @pytest.fixture(scope="module")
 def rollouts() -> Rollouts:
     """Eight groups of four, of which the first is mixed and the second all wrong."""
@@ -40,7 +47,7 @@ def rollouts() -> Rollouts:
 
 def objective_config(text: str) -> ObjectiveConfig:
     lines = [f"objective.{line}" for line in text.splitlines() if line.strip()]
-    return parse_config("rl.update.n_minibatches = 2", overrides=lines).objective
+    return parse_config(BASE, overrides=lines).objective
 
 
 def advantages(rollouts: Rollouts, text: str, *, step: int = 0) -> torch.Tensor:

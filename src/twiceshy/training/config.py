@@ -54,6 +54,10 @@ Option = int | float | str
 class ObjectiveConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What is maximised, by the names of `objectives.registry`.
 
+    The defaults come from `experiments/negative-reinforcement`: after the same rollouts GRPO had
+    more pass@1 than W-REINFORCE, and punishing failures over several updates a batch needs a
+    clipped ratio, which changes nothing where a batch makes one update.
+
     Attributes:
         name: From labels to advantages.
         options: Its options.
@@ -69,12 +73,12 @@ class ObjectiveConfig(msgspec.Struct, frozen=True, kw_only=True):
         denominator: "budget" divides by rollouts times the budget, whatever was drawn.
     """
 
-    name: str = "w_reinforce"
+    name: str = "grpo"
     options: dict[str, Option] = {}
     schedules: dict[str, Schedule] = {}
     all_wrong: AllWrong = "as_is"
     all_wrong_strength: float = 1.0
-    loss: str = "reinforce"
+    loss: str = "ppo_clip"
     loss_options: dict[str, Option] = {}
     guards: GuardConfig = GuardConfig()
     credit: str = "uniform"

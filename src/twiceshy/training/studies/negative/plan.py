@@ -22,7 +22,7 @@ REFERENCE = "psr"
 SIGNED = ("psr", "nsr", "w_reinforce", "reinforce")
 OTHERS = ("grpo", "dr_grpo", "maxrl", "ngrpo", "pass_at_k")
 DEFAULT = "w_reinforce"
-"""The library's default objective."""
+"""The library's default when this was planned. It is GRPO since, because of the result."""
 SLOW = frozenset({"nsr", "w_reinforce", "reinforce"})
 """Objectives whose walk is slow on a weak base: they may go on for longer."""
 
