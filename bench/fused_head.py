@@ -4,8 +4,8 @@ Times are CPU seconds of the process, in rounds that run every variant once, in 
 median over rounds of the ratio within a round, so that a busy machine weighs on both sides. The
 floor is the faster, in each round, of the three matrix products at once and in tiles of 256 rows.
 Peak memory is taken in a process per variant, above what the inputs already hold, and includes the
-gradients themselves. TRL's chunked kernel is measured where `trl` can be imported. Prints one JSON
-object last.
+gradients themselves. TRL's chunked kernel is measured where `trl` can be imported: `bench/run.py`
+says how to have it. Prints one JSON object last.
 
     python bench/fused_head.py            # 3 rounds, 1 and 2 threads
     python bench/fused_head.py --quick    # 1 round at a quarter of the rows

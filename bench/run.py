@@ -2,11 +2,22 @@
 
 Each `bench/<name>.py` prints one JSON object as its last line: what was measured, the peer or floor
 it was measured against in the same run, and the target. This script prints them as a table and
-writes `bench/result.json` with the machine's name. A missed target is shown, and is not an error.
+writes `bench/result.json` with the machine's name and the load it began under. A missed target is
+shown, and is not an error. Names as arguments run those alone and keep what is known of the others.
+
+    python bench/run.py                        # all
+    python bench/run.py fused_head rollouts    # two of them
+
+TRL's figures are there when TRL is importable by the interpreter that runs this. It is no part of
+this package's environment (it would bring its own versions along); give it one of its own:
+
+    python -m venv /tmp/peers && /tmp/peers/bin/pip install -c constraints.txt -e ".[hf]" \
+        "trl==1.16.*" && /tmp/peers/bin/python bench/run.py fused_head rollouts
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -15,7 +26,17 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
-NAMES = ("import_package", "import_chat", "triage", "fused_head", "bank_writes")
+NAMES = (
+    "import_package",
+    "import_chat",
+    "triage",
+    "fused_head",
+    "fused_head_gpu",
+    "rollouts",
+    "bank_writes",
+    "recall",
+)
+RESULT = FOLDER / "result.json"
 
 
 def run(name: str) -> dict[str, object]:
@@ -26,15 +47,20 @@ def run(name: str) -> dict[str, object]:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[*NAMES, []], metavar="NAME")
+    chosen = parser.parse_args().names or list(NAMES)
     version = platform.python_version()
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {version}"
-    results: dict[str, object] = {"machine": machine}
-    for name in NAMES:
-        results[name] = run(name)
+    known = json.loads(RESULT.read_text()) if RESULT.exists() else {}
+    for name in chosen:
+        load = round(os.getloadavg()[0], 1)
+        known[name] = run(name) | {"load_average_at_start": load}
         print(f"{name}:")
-        for key, value in results[name].items():  # pyrefly: ignore[missing-attribute]
+        for key, value in known[name].items():
             print(f"  {key}: {value}")
-    (FOLDER / "result.json").write_text(json.dumps(results, indent=2) + "\n")
+        ordered = {other: known[other] for other in NAMES if other in known}
+        RESULT.write_text(json.dumps({"machine": machine, **ordered}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -24,8 +24,11 @@ VERBS = (
     "audit collapse",
     "audit shortcuts",
     "collect textworld",
+    "train",
+    "reproduce",
     "bank show",
     "bank why",
+    "bank effect",
     "bank export",
     "bank import",
     "bank rollback",
@@ -55,14 +58,24 @@ def schemas() -> dict[str, str]:
 
 
 def readme() -> str:
-    """Return the README with what `twiceshy demo` prints now, its seconds left out."""
+    """Return the README with what `twiceshy demo` prints now, its seconds left out.
+
+    A training run takes a minute: what it printed is kept in `experiments/first_training`.
+    """
     with tempfile.TemporaryDirectory() as folder:
         shown = run("demo", "--out", "twiceshy-demo", cwd=Path(folder))
     shown = re.sub(r"Done in \d+ s", "Done in a few seconds", shown)
     text = (FOLDER.parent / "README.md").read_text()
-    before, _, rest = text.partition("<!-- twiceshy demo -->\n")
+    trained = (FOLDER.parent / "experiments" / "first_training" / "output.txt").read_text()
+    text = _with_block(text, "twiceshy demo", shown)
+    return _with_block(text, "twiceshy train", trained.strip())
+
+
+def _with_block(text: str, name: str, shown: str) -> str:
+    """Return the text with what stands between the marks of a name replaced."""
+    before, mark, rest = text.partition(f"<!-- {name} -->\n")
     after = rest.partition("<!-- end -->")[2]
-    return f"{before}<!-- twiceshy demo -->\n```text\n{shown}\n```\n<!-- end -->{after}"
+    return f"{before}{mark}```text\n{shown}\n```\n<!-- end -->{after}"
 
 
 def run(*words: str, cwd: Path | None = None) -> str:

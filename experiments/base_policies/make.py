@@ -23,7 +23,7 @@ from twiceshy.errors import BadInput
 from twiceshy.files import write_whole
 from twiceshy.training.base import BaseCard, BaseTask, read_card
 from twiceshy.training.checkpoint import save_policy
-from twiceshy.training.evaluate import evaluate
+from twiceshy.training.evaluation import evaluate
 from twiceshy.training.policy import PolicyConfig
 from twiceshy.training.sft import SftConfig, SftStep, fine_tune, sft_recipe, untrained
 from twiceshy.training.tasks import Chain, Change, Countdown

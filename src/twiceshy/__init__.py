@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from twiceshy.lazy import lazy_names
+
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
@@ -24,31 +26,33 @@ if TYPE_CHECKING:
     from twiceshy.evidence.report import Report
     from twiceshy.frontier import triage
     from twiceshy.lessons import Lesson
-    from twiceshy.memory import learn, prove_lessons
+    from twiceshy.memory import Memory, learn, prove_lessons
 
 _HOME = {
-    "Attempt": "twiceshy.attempts",
-    "Group": "twiceshy.attempts",
-    "Lesson": "twiceshy.lessons",
-    "Outcome": "twiceshy.attempts",
-    "Report": "twiceshy.evidence.report",
-    "Step": "twiceshy.attempts",
-    "ToolCall": "twiceshy.attempts",
-    "Verdict": "twiceshy.attempts",
-    "audit_collapse": "twiceshy.evidence.audits",
-    "audit_passk": "twiceshy.evidence.audits",
-    "audit_shortcuts": "twiceshy.evidence.audits",
-    "learn": "twiceshy.memory",
-    "prove_lessons": "twiceshy.memory",
-    "read_attempts": "twiceshy.attempts",
-    "triage": "twiceshy.frontier",
-    "write_attempts": "twiceshy.attempts",
+    "Attempt": "attempts",
+    "Group": "attempts",
+    "Lesson": "lessons",
+    "Memory": "memory",
+    "Outcome": "attempts",
+    "Report": "evidence.report",
+    "Step": "attempts",
+    "ToolCall": "attempts",
+    "Verdict": "attempts",
+    "audit_collapse": "evidence.audits",
+    "audit_passk": "evidence.audits",
+    "audit_shortcuts": "evidence.audits",
+    "learn": "memory",
+    "prove_lessons": "memory",
+    "read_attempts": "attempts",
+    "triage": "frontier",
+    "write_attempts": "attempts",
 }
 
 __all__ = [
     "Attempt",
     "Group",
     "Lesson",
+    "Memory",
     "Outcome",
     "Report",
     "Step",
@@ -64,14 +68,4 @@ __all__ = [
     "write_attempts",
 ]
 
-
-def __getattr__(name: str) -> object:
-    if name in _HOME:
-        from importlib import import_module
-
-        return getattr(import_module(_HOME[name]), name)
-    raise AttributeError(f"module 'twiceshy' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted([*__all__, "__version__"])
+__getattr__, __dir__ = lazy_names(__name__, _HOME)

@@ -81,6 +81,10 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     held_out: Effect | None = None
     """Within-task effect on the tasks that were left out whenever the pattern was selected from the
     others. Where nothing is kept apart and it is selected every time, those are all the tasks."""
+    trial: Effect | None = None
+    """Of showing the lesson over withholding it, from a randomised trial; negative: it helps."""
+    over_placebo: Effect | None = None
+    """Of showing it over showing as many words that say nothing, from the same trial."""
     signs_differ: bool = False
     """Whether pooled and within-task effects point in opposite directions."""
     n_tested: int = 0

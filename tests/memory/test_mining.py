@@ -11,11 +11,12 @@ from twiceshy.errors import BadInput
 from twiceshy.evidence.held_out.runs import shuffled_within_tasks
 from twiceshy.evidence.stats.fdr import q_values
 from twiceshy.evidence.stats.fixed_effects import within_effects
+from twiceshy.evidence.stats.shrinkage import shrink_to_zero
 from twiceshy.evidence.stats.stratified import stratified_test
 from twiceshy.evidence.tables import EventTable
 from twiceshy.lessons import EvidenceLevel
 from twiceshy.memory.contrast.arms import PooledMiner, arms
-from twiceshy.memory.contrast.mining import TrainingTests, mine, shrink
+from twiceshy.memory.contrast.mining import TrainingTests, mine
 from twiceshy.memory.contrast.pooled import mine_pooled
 from twiceshy.memory.contrast.table import build_table
 
@@ -266,10 +267,10 @@ def test_arms_split_by_side() -> None:
 
 def test_shrinkage_worked_by_hand() -> None:
     # t^2 = ((9 - 1) + (1 - 1)) / (1 + 1) = 4; shrunk = effect * 4 / 5.
-    found = shrink(np.array([3.0, -1.0, 5.0]), error=np.array([1.0, 1.0, np.nan]))
+    found = shrink_to_zero(np.array([3.0, -1.0, 5.0]), error=np.array([1.0, 1.0, np.nan]))
     assert found.tolist() == pytest.approx([2.4, -0.8, 0.0])
     # Effects no larger than their noise leave nothing.
-    assert shrink(np.array([0.5, -0.5]), error=np.array([1.0, 1.0])).tolist() == [0.0, 0.0]
+    assert shrink_to_zero(np.array([0.5, -0.5]), error=np.array([1.0, 1.0])).tolist() == [0.0, 0.0]
 
 
 @settings(max_examples=50, deadline=None)
@@ -277,7 +278,7 @@ def test_shrinkage_worked_by_hand() -> None:
 def test_shrinkage_never_grows_or_turns(seed: int) -> None:
     rng = np.random.default_rng(seed)
     effect, error = rng.normal(size=20), rng.exponential(size=20)
-    shrunk = shrink(effect, error=error)
+    shrunk = shrink_to_zero(effect, error=error)
     assert (np.abs(shrunk) <= np.abs(effect)).all()
     assert (shrunk * effect >= 0).all()
 

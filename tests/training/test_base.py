@@ -10,7 +10,7 @@ import torch
 from twiceshy.errors import BadInput
 from twiceshy.training.base import BaseCard, base_policies, base_policy, checked_policy
 from twiceshy.training.checkpoint import save_policy
-from twiceshy.training.evaluate import evaluate
+from twiceshy.training.evaluation import evaluate
 from twiceshy.training.policy import PolicyConfig
 from twiceshy.training.sft import untrained
 from twiceshy.training.tasks import Chain

@@ -18,7 +18,7 @@ from twiceshy.objectives.losses import ppo_clip, reinforce
 from twiceshy.training.checkpoint import load_policy, save_policy
 from twiceshy.training.config import ObjectiveConfig, step_objective
 from twiceshy.training.curriculum import UniformPrompts
-from twiceshy.training.evaluate import EvaluationConfig
+from twiceshy.training.evaluation import EvaluationConfig
 from twiceshy.training.loop import CHECKPOINT, METRICS, RlConfig, StepRecord, Trained, train
 from twiceshy.training.policy import PolicyConfig, TinyPolicy
 from twiceshy.training.rollouts import Rollouts, roll_out

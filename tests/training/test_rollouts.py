@@ -16,7 +16,7 @@ from twiceshy.training.alarms import (
     step_checks,
     tallies,
 )
-from twiceshy.training.evaluate import EvaluationConfig, distinct_right, evaluate
+from twiceshy.training.evaluation import EvaluationConfig, distinct_right, evaluate
 from twiceshy.training.policy import PolicyConfig, Sampled, TinyPolicy
 from twiceshy.training.rollouts import Rollouts, TruncatedAs, judged, roll_out
 from twiceshy.training.sft import untrained

@@ -31,7 +31,7 @@ _CHILDREN: dict[type[msgspec.Struct], dict[str, type[msgspec.Struct]]] = {
     Attempt: {"verdict": Verdict, "steps": Step, "provenance": Provenance},
     Step: {"calls": ToolCall},
     Lesson: {"evidence": Evidence, "contrast": ContrastPair},
-    Evidence: {"pooled": Effect, "within_task": Effect, "held_out": Effect},
+    Evidence: dict.fromkeys(("pooled", "within_task", "held_out", "trial", "over_placebo"), Effect),
 }
 """Which fields hold records of ours, singly or in a list."""
 

@@ -8,7 +8,19 @@ from typing import Annotated
 import typer
 
 import twiceshy
-from twiceshy.cli import audit, bank_moving, collect, demo, learn, prove, triage
+from twiceshy.cli import (
+    audit,
+    bank_effect,
+    bank_moving,
+    collect,
+    demo,
+    learn,
+    prove,
+    recall,
+    reproduce,
+    train,
+    triage,
+)
 from twiceshy.cli import import_ as import_verb
 from twiceshy.cli import report as report_verb
 from twiceshy.cli.grid import printable
@@ -37,10 +49,18 @@ app.command("triage", short_help="Failed, broken or unscored; frontier; luck.")(
 app.command("learn", short_help="Lessons tested on unseen tasks, and a report to look at.")(
     learn.learn
 )
+app.command("recall", short_help="The lessons of a bank that a task calls for.")(recall.recall)
 app.add_typer(prove.app, name="prove")
 app.add_typer(audit.app, name="audit")
 app.add_typer(collect.app, name="collect")
+app.command("train", short_help="Train a small policy; pass@k before, during and after.")(
+    train.train
+)
+app.command("reproduce", short_help="A published claim, re-run in miniature.")(reproduce.reproduce)
 app.add_typer(bank_moving.app, name="bank")
+bank_moving.app.command("effect", short_help="Whether it helps, and which lessons do.")(
+    bank_effect.effect
+)
 app.command("report", short_help="Render the page of an earlier study again.")(report_verb.report)
 
 

@@ -32,7 +32,12 @@ _KIND_NOUNS: dict[LessonKind, str] = {
 
 
 def show(
-    report: Report, *, as_json: bool, details: Path | None = None, lessons: Sequence[Lesson] = ()
+    report: Report,
+    *,
+    as_json: bool,
+    details: Path | None = None,
+    picture: Path | None = None,
+    lessons: Sequence[Lesson] = (),
 ) -> None:
     """Print a report and leave with exit code 1 when it says that a gate failed.
 
@@ -40,6 +45,7 @@ def show(
         report: What to print.
         as_json: Print `report.numbers` (with alarms and manifest) as one JSON object instead.
         details: Where the full result was written, named in the last line.
+        picture: Where the picture was written, named before it.
         lessons: Printed in words after the tables.
 
     Raises:
@@ -51,6 +57,8 @@ def show(
     else:
         print_report(report)
         print_lessons(lessons)
+        if picture is not None:
+            tell_path("Picture", picture)
         if details is not None:
             tell_path("Details", details)
     if not report.ok:

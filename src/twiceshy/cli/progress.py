@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from twiceshy.cli.grid import printable
 from twiceshy.cli.output import notes
 
 _PATIENCE_SECONDS = 2.0
@@ -38,6 +41,33 @@ def _bar(label: str) -> Iterator[Callable[[float, float], None]]:
     finally:
         if visible:
             bar.stop()
+
+
+@contextmanager
+def going_on(where: str) -> Iterator[None]:
+    """Say after Ctrl-C, on one line however long, which command goes on, and where it was."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        command = shlex.join(["twiceshy", *sys.argv[1:]])
+        line = printable(f"Go on with: {command}   # {where}")
+        notes.print(line, markup=False, soft_wrap=True)
+        raise
+
+
+@contextmanager
+def staged_progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Yield a callback (stage, steps done, steps in all); each stage has a bar of its own."""
+    with ExitStack() as stack:
+        bars: dict[str, Callable[[float, float], None]] = {}
+
+        def advance(stage: str, done: int, total: int) -> None:
+            if stage not in bars:
+                stack.close()
+                bars[stage] = stack.enter_context(_bar(stage))
+            bars[stage](done, total)
+
+        yield advance
 
 
 @contextmanager

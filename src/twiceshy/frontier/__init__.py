@@ -8,10 +8,10 @@ is sure to be the function. It needs numpy, and no scipy or DuckDB before it is 
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from twiceshy.frontier.triage import triage as triage
+from twiceshy.lazy import lazy_names
 
 if TYPE_CHECKING:
     from twiceshy.frontier.advice import Advice as Advice
@@ -76,14 +76,4 @@ _HOME = {
 
 __all__ = sorted([*_HOME, "triage"])  # pyrefly: ignore
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _HOME)

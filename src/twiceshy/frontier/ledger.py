@@ -8,7 +8,6 @@ visit stays in an append-only table.
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
@@ -23,9 +22,18 @@ from numpy.typing import ArrayLike
 from twiceshy.errors import BadInput
 from twiceshy.frontier.groups import Tallies
 from twiceshy.frontier.rates import FloatArray, band_chances, checked_band
+from twiceshy.sqlite_file import (
+    TIMEOUT_SECONDS,
+    FileKind,
+    Migrations,
+    checked_version,
+    migrate,
+    transaction,
+    use_wal,
+)
 
-APPLICATION_ID = 0x74776C67
-"""Marks the SQLite file as ours ("twlg")."""
+KIND = FileKind("ledger", "a solve-rate ledger", 0x74776C67)
+"""The mark reads "twlg"."""
 
 DEFAULT_DECAY = 0.1
 """λ of BOTS (2510.26374): best of the values they tried."""
@@ -36,30 +44,35 @@ DEFAULT_BAND = (0.2, 0.8)
 MIN_IN_BAND = 0.2
 """Below this chance of lying in the band a task leaves the live set. Ours."""
 
-TIMEOUT_SECONDS = 30.0
-"""How long to wait for another process that writes."""
-
-MIGRATIONS: tuple[str, ...] = (
-    """
-    CREATE TABLE setting (name TEXT PRIMARY KEY, value REAL NOT NULL);
-    CREATE TABLE rate (
-        task TEXT NOT NULL, policy TEXT NOT NULL,
-        alpha REAL NOT NULL, beta REAL NOT NULL,
-        n_success INTEGER NOT NULL, n_failure INTEGER NOT NULL,
-        visits INTEGER NOT NULL, version TEXT NOT NULL, quarantine TEXT,
-        PRIMARY KEY (task, policy)
-    ) WITHOUT ROWID;
-    CREATE TABLE visit (
-        id INTEGER PRIMARY KEY, task TEXT NOT NULL, policy TEXT NOT NULL,
-        n_success INTEGER NOT NULL, n_failure INTEGER NOT NULL,
-        n_broken INTEGER NOT NULL, n_unscored INTEGER NOT NULL,
-        version TEXT NOT NULL, at TEXT NOT NULL
-    );
-    CREATE TABLE event (
-        id INTEGER PRIMARY KEY, task TEXT NOT NULL, policy TEXT NOT NULL,
-        kind TEXT NOT NULL, reason TEXT NOT NULL, at TEXT NOT NULL
-    );
-    """,
+MIGRATIONS: Migrations = (
+    (
+        """
+        CREATE TABLE setting (name TEXT PRIMARY KEY, value REAL NOT NULL)
+        """,
+        """
+        CREATE TABLE rate (
+            task TEXT NOT NULL, policy TEXT NOT NULL,
+            alpha REAL NOT NULL, beta REAL NOT NULL,
+            n_success INTEGER NOT NULL, n_failure INTEGER NOT NULL,
+            visits INTEGER NOT NULL, version TEXT NOT NULL, quarantine TEXT,
+            PRIMARY KEY (task, policy)
+        ) WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE visit (
+            id INTEGER PRIMARY KEY, task TEXT NOT NULL, policy TEXT NOT NULL,
+            n_success INTEGER NOT NULL, n_failure INTEGER NOT NULL,
+            n_broken INTEGER NOT NULL, n_unscored INTEGER NOT NULL,
+            version TEXT NOT NULL, at TEXT NOT NULL
+        )
+        """,
+        """
+        CREATE TABLE event (
+            id INTEGER PRIMARY KEY, task TEXT NOT NULL, policy TEXT NOT NULL,
+            kind TEXT NOT NULL, reason TEXT NOT NULL, at TEXT NOT NULL
+        )
+        """,
+    ),
 )
 """Numbered from 1, in the file's `user_version`. Append only; never edit one that was released."""
 
@@ -234,7 +247,7 @@ class SolveRateLedger:
             )
         try:
             with _as_bad_input(self.path):
-                _migrate(self._connection, str(self.path))
+                _prepare(self._connection, str(self.path))
                 stored = _agree(self._connection, given, str(self.path))
         except BaseException:
             self._connection.close()
@@ -358,14 +371,8 @@ class SolveRateLedger:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with _as_bad_input(self.path):
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._connection
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
+        with _as_bad_input(self.path), transaction(self._connection):
+            yield self._connection
 
 
 def _settings(
@@ -381,54 +388,11 @@ def _settings(
     return {name: float(value) for name, value in named.items() if value is not None}
 
 
-def _migrate(connection: sqlite3.Connection, where: str) -> None:
-    connection.execute("BEGIN")  # one snapshot: another process may be creating the file right now
-    mark = connection.execute("PRAGMA application_id").fetchone()[0]
-    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    done = connection.execute("PRAGMA user_version").fetchone()[0]
-    connection.execute("COMMIT")
-    if mark != APPLICATION_ID and (tables or done):
-        raise BadInput("a solve-rate ledger", got="another kind of SQLite file", where=where)
-    if done > len(MIGRATIONS):
-        raise BadInput(
-            f"a ledger of version {len(MIGRATIONS)} or older",
-            got=f"version {done}",
-            where=where,
-            fix="Upgrade twiceshy.",
-        )
-    _use_wal(connection)
+def _prepare(connection: sqlite3.Connection, where: str) -> None:
+    done = checked_version(connection, KIND, migrations=MIGRATIONS, where=where)
+    use_wal(connection)
     connection.execute("PRAGMA synchronous = NORMAL")
-    for number, script in enumerate(MIGRATIONS[done:], start=done + 1):
-        _apply(connection, script, number)
-
-
-def _use_wal(connection: sqlite3.Connection) -> None:
-    # SQLite answers "locked" at once, whatever the timeout, while another process switches too.
-    deadline = time.monotonic() + TIMEOUT_SECONDS
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-        else:
-            return
-
-
-def _apply(connection: sqlite3.Connection, script: str, number: int) -> None:
-    # Another process may have been faster: look again once the write lock is held.
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        if connection.execute("PRAGMA user_version").fetchone()[0] < number:
-            for statement in script.split(";"):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {number}")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
+    migrate(connection, KIND, migrations=MIGRATIONS, done=done)
 
 
 def _agree(connection: sqlite3.Connection, given: dict[str, float], where: str) -> dict[str, float]:

@@ -14,10 +14,9 @@ It needs torch (`pip install "twiceshy[torch]"`), which loads with the first nam
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from twiceshy.errors import missing_extra
+from twiceshy.lazy import lazy_names
 
 if TYPE_CHECKING:
     from twiceshy.objectives.abort import accuracy_alarm as accuracy_alarm
@@ -166,19 +165,4 @@ _HOME = {
 
 __all__ = sorted(_HOME)  # pyrefly: ignore
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise missing_extra("objectives", "torch") from error
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _HOME, needs_torch=True)

@@ -35,7 +35,8 @@ def unknown_name(name: str, *, known: Iterable[str], where: str) -> BadInput:
     names = sorted(known)
     if not names:
         return BadInput("no options", got=f'"{name}"', where=where)
-    near = difflib.get_close_matches(name, names, n=3)
+    longer = [each for each in names if name and name in each]
+    near = longer[:3] or difflib.get_close_matches(name, names, n=3)
     fix = f"Did you mean {' or '.join(near)}?" if near else ""
     return BadInput(f"one of {', '.join(names)}", got=f'"{name}"', where=where, fix=fix)
 

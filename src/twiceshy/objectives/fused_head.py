@@ -30,7 +30,9 @@ and rows that turn out to have coefficient 0 (clipped ones) skip two; no block o
 probabilities is left out, since those carry the upward push of negative samples.
 
 Input of 16 bits is computed and accumulated in float32, under autocast too (which holds a float32
-copy of the weight); float64 stays float64. Entropy is reported, not differentiated.
+copy of the weight); float64 stays float64. Entropy is reported, not differentiated. On a CUDA
+device with `triton`, `head_triton` computes the tiles instead; it says what differs there and how
+far it has been tried.
 
 `fused_coefficients.head_task` makes a coefficient function from a token-level loss.
 """

@@ -13,6 +13,9 @@ from twiceshy.errors import BadInput
 TILE_BYTES = 56 * 2**20
 """Memory for one tile of logits; larger tiles re-read the weight less often."""
 
+CUDA_TILE_BYTES = 2**30
+"""As `TILE_BYTES`, on a CUDA device: a tile reads and writes the weight's whole gradient."""
+
 
 @dataclass(frozen=True)
 class Head:
@@ -56,7 +59,12 @@ def checked_head(
         dtype=dtype,
         temperature=temperature,
         entropy=entropy,
-        tile_rows=tile_rows or _even_rows(len(rows), len(weight) * dtype.itemsize),
+        tile_rows=tile_rows
+        or _even_rows(
+            len(rows),
+            row_bytes=len(weight) * dtype.itemsize,
+            most_bytes=CUDA_TILE_BYTES if hidden.is_cuda else TILE_BYTES,
+        ),
     )
 
 
@@ -105,9 +113,9 @@ def _checked_rows(
     return rows
 
 
-def _even_rows(n_rows: int, row_bytes: int) -> int:
-    """Rows per tile: within `TILE_BYTES`, and all tiles about equal."""
-    most = max(1, TILE_BYTES // row_bytes)
+def _even_rows(n_rows: int, *, row_bytes: int, most_bytes: int) -> int:
+    """Rows per tile: within a number of bytes, and all tiles about equal."""
+    most = max(1, most_bytes // row_bytes)
     n_tiles = max(1, -(-n_rows // most))
     return max(1, -(-n_rows // n_tiles))
 

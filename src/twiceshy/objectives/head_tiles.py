@@ -1,14 +1,17 @@
-"""The arithmetic of the fused head: tiles of rows, each with the whole vocabulary.
+"""The passes of the fused head: tiles of rows, each with the whole vocabulary.
 
-`fused_head` says what is computed and why one pass is enough; this is how.
+`fused_head` says what is computed and why one pass is enough; this is how. What happens inside a
+tile is an `Arithmetic`: torch's, which is here, or on a CUDA device with `triton` that of
+`head_triton`.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -87,28 +90,43 @@ class _Tile(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Gradients:
+class Gradients:
     """Sums of gradients over tiles; None where nobody asked."""
 
     hidden: Tensor | None
     weight: Tensor | None
     bias: Tensor | None
 
-    def add(self, tile: _Tile, coefficients: Tensor, *, head: Head, weight: Tensor) -> None:
-        """Add a tile's share; overwrites the tile.
 
-        With exps' = exps − total · onehot(target), grad_logits = −coefficient / total · exps'. The
-        factor goes to the (R, D) side of each product.
-        """
-        factor = -coefficients / tile.total
-        tile.exps.scatter_add_(1, tile.targets[:, None], -tile.total[:, None])
-        if self.hidden is not None:
-            product = torch.mm(tile.exps, weight)
-            self.hidden[tile.rows] = product.mul_(factor[:, None] / head.temperature)
-        if self.weight is not None:
-            self.weight.addmm_(tile.exps.t(), tile.hidden.mul_(factor[:, None]))
-        if self.bias is not None:
-            self.bias.addmv_(tile.exps.t(), factor / head.temperature)
+class Arithmetic(Protocol):
+    """What happens inside tiles, one tile after the other."""
+
+    @property
+    def gradients(self) -> Gradients:
+        """Sums over the tiles so far."""
+        ...
+
+    def open(self, rows: Tensor) -> HeadRows:
+        """Begin the tile of these rows: return their log-probs."""
+        ...
+
+    def train(self, coefficients: Tensor) -> int:
+        """Add the gradients of the open tile; return how many of its rows have any."""
+        ...
+
+
+def arithmetic_of(head: Head, wanted: Wanted) -> Arithmetic:
+    """Choose what computes a head: the one place that does."""
+    if uses_triton(head.hidden.device):
+        from twiceshy.objectives.head_triton import TritonTiles
+
+        return TritonTiles(head, wanted)
+    return TorchTiles(head, wanted)
+
+
+def uses_triton(device: torch.device) -> bool:
+    """Return whether a device's heads are computed with Triton: CUDA's, if `triton` is there."""
+    return device.type == "cuda" and importlib.util.find_spec("triton") is not None
 
 
 def one_pass(head: Head, coefficients_of: CoefficientsOf | None, wanted: Wanted) -> HeadPass:
@@ -118,25 +136,23 @@ def one_pass(head: Head, coefficients_of: CoefficientsOf | None, wanted: Wanted)
 
 
 def _through_tiles(head: Head, coefficients_of: CoefficientsOf | None, wanted: Wanted) -> HeadPass:
-    weight = head.weight.to(head.dtype)
     tiles = head.rows.split(head.tile_rows) if len(head.rows) else ()
-    logp = torch.full((len(head.hidden),), math.nan, dtype=head.dtype, device=weight.device)
+    logp = torch.full((len(head.hidden),), math.nan, dtype=head.dtype, device=head.hidden.device)
     entropy = torch.full_like(logp, math.nan) if head.entropy else None
     coefficients = torch.zeros_like(logp)
-    gradients = _zero_gradients(head, wanted)
-    buffer = weight.new_empty(min(head.tile_rows, len(head.rows)), len(weight))
+    arithmetic = arithmetic_of(head, wanted)
     n_trained = 0
     for rows in tiles:
-        tile, seen = _open_tile(head, rows, weight=weight, buffer=buffer)
+        seen = arithmetic.open(rows)
+        check_finite(seen.logp, rows)
         logp[rows] = seen.logp
         if entropy is not None and seen.entropy is not None:
             entropy[rows] = seen.entropy
         if coefficients_of is None:
             continue
         coefficients[rows] = checked_coefficients(coefficients_of(seen), seen.logp)
-        tile = _live_part(tile, coefficients[rows] != 0)
-        n_trained += len(tile.rows)
-        gradients.add(tile, coefficients[tile.rows], head=head, weight=weight)
+        n_trained += arithmetic.train(coefficients[rows])
+    gradients = arithmetic.gradients
     return HeadPass(
         logp=logp,
         entropy=entropy,
@@ -144,7 +160,7 @@ def _through_tiles(head: Head, coefficients_of: CoefficientsOf | None, wanted: W
         grad_hidden=gradients.hidden,
         grad_weight=gradients.weight,
         grad_bias=gradients.bias,
-        tile_rows=len(buffer),
+        tile_rows=min(head.tile_rows, len(head.rows)),
         n_kept=len(head.rows),
         n_trained=n_trained,
     )
@@ -170,34 +186,65 @@ def with_coefficients(head: Head, coefficients: Tensor, wanted: Wanted) -> HeadP
     return one_pass(known, lambda seen: coefficients[seen.rows], wanted)
 
 
-def _zero_gradients(head: Head, wanted: Wanted) -> _Gradients:
+def zero_gradients(head: Head, wanted: Wanted) -> Gradients:
+    """Return the sums before the first tile."""
+
     def zeros(like: Tensor) -> Tensor:
         return torch.zeros(like.shape, dtype=head.dtype, device=like.device)
 
-    return _Gradients(
+    return Gradients(
         hidden=zeros(head.hidden) if wanted.hidden else None,
         weight=zeros(head.weight) if wanted.weight else None,
         bias=zeros(head.weight[:, 0]) if wanted.bias else None,
     )
 
 
-def _open_tile(
-    head: Head, rows: Tensor, *, weight: Tensor, buffer: Tensor
-) -> tuple[_Tile, HeadRows]:
-    """Compute a tile's logits into the buffer, turn them into exps, and read off what is needed."""
-    targets = head.targets[rows]
-    hidden = head.hidden[rows].to(head.dtype).div_(head.temperature)
-    exps = buffer[: len(rows)]
-    if head.bias is None:
-        torch.mm(hidden, weight.t(), out=exps)
-    else:
-        bias = head.bias.to(head.dtype) / head.temperature
-        torch.addmm(bias, hidden, weight.t(), out=exps)
-    target_logits = exps.gather(1, targets[:, None])[:, 0]
-    top, total, entropy = _exponentiate(exps, with_entropy=head.entropy)
-    logp = target_logits - top - total.log()
-    check_finite(logp, rows)
-    return _Tile(rows, targets, hidden, exps, total), HeadRows(rows, logp, entropy)
+class TorchTiles:
+    """Tiles in torch alone, on any device."""
+
+    def __init__(self, head: Head, wanted: Wanted) -> None:
+        self.head, self.gradients = head, zero_gradients(head, wanted)
+        self.weight = head.weight.to(head.dtype)
+        n_rows = min(head.tile_rows, len(head.rows))
+        self.buffer = self.weight.new_empty(n_rows, len(self.weight))
+        self.tile: _Tile | None = None
+
+    def open(self, rows: Tensor) -> HeadRows:
+        """Compute logits into the buffer, turn them into exps, and read off what is needed."""
+        head = self.head
+        targets = head.targets[rows]
+        hidden = head.hidden[rows].to(head.dtype).div_(head.temperature)
+        exps = self.buffer[: len(rows)]
+        if head.bias is None:
+            torch.mm(hidden, self.weight.t(), out=exps)
+        else:
+            bias = head.bias.to(head.dtype) / head.temperature
+            torch.addmm(bias, hidden, self.weight.t(), out=exps)
+        target_logits = exps.gather(1, targets[:, None])[:, 0]
+        top, total, entropy = _exponentiate(exps, with_entropy=head.entropy)
+        self.tile = _Tile(rows, targets, hidden, exps, total)
+        return HeadRows(rows, target_logits - top - total.log(), entropy)
+
+    def train(self, coefficients: Tensor) -> int:
+        """Add the open tile's share; overwrites the tile.
+
+        With exps' = exps − total · onehot(target), grad_logits = −coefficient / total · exps'. The
+        factor goes to the (R, D) side of each product.
+        """
+        assert self.tile is not None
+        gradients, temperature = self.gradients, self.head.temperature
+        order = _live_order(coefficients != 0)
+        tile = _live_part(self.tile, order)
+        factor = -coefficients[order] / tile.total
+        tile.exps.scatter_add_(1, tile.targets[:, None], -tile.total[:, None])
+        if gradients.hidden is not None:
+            product = torch.mm(tile.exps, self.weight)
+            gradients.hidden[tile.rows] = product.mul_(factor[:, None] / temperature)
+        if gradients.weight is not None:
+            gradients.weight.addmm_(tile.exps.t(), tile.hidden.mul_(factor[:, None]))
+        if gradients.bias is not None:
+            gradients.bias.addmv_(tile.exps.t(), factor / temperature)
+        return len(tile.rows)
 
 
 def _exponentiate(logits: Tensor, *, with_entropy: bool) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -221,22 +268,25 @@ def _exponentiate(logits: Tensor, *, with_entropy: bool) -> tuple[Tensor, Tensor
     return top, total, entropy
 
 
-def _live_part(tile: _Tile, live: Tensor) -> _Tile:
-    """Return the rows of a tile that are live, moved to its front within its own memory.
+def _live_order(live: Tensor) -> Tensor:
+    """Return the places of live rows, those behind the front moved into the gaps of dead ones."""
+    order = torch.arange(len(live), device=live.device)
+    n_live = int(live.sum())
+    order[:n_live][~live[:n_live]] = order[n_live:][live[n_live:]]
+    return order[:n_live]
+
+
+def _live_part(tile: _Tile, order: Tensor) -> _Tile:
+    """Return the rows of a tile in this order, moved to its front within its own memory.
 
     Only live rows behind the front move, into the places of dead ones: at most as many copies as
     there are dead rows, each far cheaper than the two GEMMs it saves.
     """
-    n_live = int(live.sum())
-    if n_live == len(live):
+    n_live = len(order)
+    if n_live == len(tile.rows):
         return tile
-    order = torch.arange(len(live), device=live.device)
-    holes = order[:n_live][~live[:n_live]]
-    movers = order[n_live:][live[n_live:]]
-    for hole, mover in zip(holes.tolist(), movers.tolist(), strict=True):
-        tile.exps[hole] = tile.exps[mover]
-    order[holes] = movers
-    order = order[:n_live]
+    for place in (order >= n_live).nonzero()[:, 0].tolist():
+        tile.exps[place] = tile.exps[int(order[place])]
     return _Tile(
         rows=tile.rows[order],
         targets=tile.targets[order],

@@ -7,10 +7,9 @@ Names load on first use. The tasks need numpy only, everything else torch.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from twiceshy.errors import missing_extra
+from twiceshy.lazy import lazy_names
 
 if TYPE_CHECKING:
     from twiceshy.training.base import BaseCard as BaseCard
@@ -26,32 +25,41 @@ if TYPE_CHECKING:
     from twiceshy.training.config import step_objective as step_objective
     from twiceshy.training.curriculum import Curriculum as Curriculum
     from twiceshy.training.curriculum import UniformPrompts as UniformPrompts
-    from twiceshy.training.evaluate import Evaluation as Evaluation
-    from twiceshy.training.evaluate import EvaluationConfig as EvaluationConfig
-    from twiceshy.training.evaluate import evaluate as evaluate
+    from twiceshy.training.evaluation import Evaluation as Evaluation
+    from twiceshy.training.evaluation import EvaluationConfig as EvaluationConfig
+    from twiceshy.training.evaluation import evaluate as evaluate
     from twiceshy.training.gates import FrontierGate as FrontierGate
     from twiceshy.training.gates import FrontierGateConfig as FrontierGateConfig
     from twiceshy.training.gates import NaiveBand as NaiveBand
     from twiceshy.training.gates import NaiveBandConfig as NaiveBandConfig
     from twiceshy.training.gates import NoGate as NoGate
     from twiceshy.training.gates import gate_curriculum as gate_curriculum
+    from twiceshy.training.hf import HfConfig as HfConfig
+    from twiceshy.training.hf import HfPolicy as HfPolicy
+    from twiceshy.training.hf import load_model as load_model
+    from twiceshy.training.hf import text_task as text_task
     from twiceshy.training.loop import RlConfig as RlConfig
     from twiceshy.training.loop import StepRecord as StepRecord
     from twiceshy.training.loop import Trained as Trained
     from twiceshy.training.loop import train as train
+    from twiceshy.training.policy import Policy as Policy
     from twiceshy.training.policy import PolicyConfig as PolicyConfig
     from twiceshy.training.policy import TinyPolicy as TinyPolicy
     from twiceshy.training.rollouts import Rollouts as Rollouts
     from twiceshy.training.rollouts import roll_out as roll_out
+    from twiceshy.training.running import RunResult as RunResult
+    from twiceshy.training.running import run_training as run_training
     from twiceshy.training.sft import SftConfig as SftConfig
     from twiceshy.training.sft import fine_tune as fine_tune
     from twiceshy.training.sft import sft_recipe as sft_recipe
     from twiceshy.training.sft import untrained as untrained
+    from twiceshy.training.stopping import StopConfig as StopConfig
     from twiceshy.training.tasks import Chain as Chain
     from twiceshy.training.tasks import Change as Change
     from twiceshy.training.tasks import Countdown as Countdown
     from twiceshy.training.tasks import ReasoningGym as ReasoningGym
     from twiceshy.training.tasks import Task as Task
+    from twiceshy.training.tasks import TextTask as TextTask
     from twiceshy.training.update import StepObjective as StepObjective
     from twiceshy.training.update import UpdateConfig as UpdateConfig
 
@@ -69,51 +77,45 @@ _HOME = {
     "step_objective": "config",
     "Curriculum": "curriculum",
     "UniformPrompts": "curriculum",
-    "Evaluation": "evaluate",
-    "EvaluationConfig": "evaluate",
-    "evaluate": "evaluate",
+    "Evaluation": "evaluation",
+    "EvaluationConfig": "evaluation",
+    "evaluate": "evaluation",
     "FrontierGate": "gates",
     "FrontierGateConfig": "gates",
     "NaiveBand": "gates",
     "NaiveBandConfig": "gates",
     "NoGate": "gates",
     "gate_curriculum": "gates",
+    "HfConfig": "hf",
+    "HfPolicy": "hf",
+    "load_model": "hf",
+    "text_task": "hf",
     "RlConfig": "loop",
     "StepRecord": "loop",
     "Trained": "loop",
     "train": "loop",
+    "Policy": "policy",
     "PolicyConfig": "policy",
     "TinyPolicy": "policy",
     "Rollouts": "rollouts",
     "roll_out": "rollouts",
+    "RunResult": "running",
+    "run_training": "running",
     "SftConfig": "sft",
     "fine_tune": "sft",
     "sft_recipe": "sft",
     "untrained": "sft",
+    "StopConfig": "stopping",
     "Chain": "tasks",
     "Change": "tasks",
     "Countdown": "tasks",
     "ReasoningGym": "tasks",
     "Task": "tasks",
+    "TextTask": "tasks",
     "StepObjective": "update",
     "UpdateConfig": "update",
 }
 
 __all__ = sorted(_HOME)  # pyrefly: ignore
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise missing_extra("training", "torch") from error
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _HOME, needs_torch=True)

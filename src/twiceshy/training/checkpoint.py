@@ -54,8 +54,8 @@ def load_checkpoint(path: Path, *, identity: str) -> Checkpoint | None:
     found = _load(path, kind="run")
     if found["identity"] != identity:
         raise BadInput(
-            f"a checkpoint of {identity}",
-            got=str(found["identity"]),
+            "a checkpoint of the same run: task, objective, config, seed and base policy",
+            got="another run's",
             where=str(path),
             fix="Choose another folder, or delete this one to start again.",
         )
@@ -88,9 +88,16 @@ def load_policy(path: Path) -> SavedPolicy:
     """Return a policy that `save_policy` wrote.
 
     Raises:
-        BadInput: When the file is missing or damaged.
+        BadInput: When the file is missing or damaged, or holds weights that are not finite.
     """
     found = _load(path, kind="policy")
+    if not all(bool(torch.isfinite(each).all()) for each in found["weights"].values()):
+        raise BadInput(
+            "finite weights",
+            got="NaN or infinity",
+            where=str(path),
+            fix="Take an earlier policy; the run that made it had diverged.",
+        )
     config = msgspec.json.decode(found["config"], type=PolicyConfig)
     policy = TinyPolicy(config, n_tokens=found["n_tokens"], max_length=found["max_length"], seed=0)
     policy.load_state_dict(found["weights"])

@@ -28,18 +28,26 @@ import msgspec
 import torch
 
 from twiceshy.errors import BadInput
+from twiceshy.objectives.all_wrong import AllWrong
 from twiceshy.objectives.denominator import Denominator, DenominatorKind, denominator_of
-from twiceshy.objectives.registry import bind_credit, bind_loss, bind_objective, find_objective
+from twiceshy.objectives.registry import bind_credit, find_objective
+from twiceshy.training.binding import LABEL_LOSSES, bound_advantages, bound_loss, tried
 from twiceshy.training.curriculum import Curriculum, KnowsLuck
-from twiceshy.training.evaluate import EvaluationConfig
+from twiceshy.training.evaluation import EvaluationConfig
 from twiceshy.training.gates import Gate, NoGate, gate_curriculum
+from twiceshy.training.guarding import GuardConfig
+from twiceshy.training.hf import HfConfig
 from twiceshy.training.loop import RlConfig
 from twiceshy.training.policy import PolicyConfig
+from twiceshy.training.scheduling import Schedule
 from twiceshy.training.sft import SftConfig, sft_recipe
+from twiceshy.training.stopping import StopConfig
 from twiceshy.training.tasks import Chain, Change, Countdown, ReasoningGym
+from twiceshy.training.tasks.text import require_words
 from twiceshy.training.update import StepObjective, per_drawn_token
 
 AnyTask = Countdown | Change | Chain | ReasoningGym
+AnyModel = PolicyConfig | HfConfig
 Option = int | float | str
 
 
@@ -49,8 +57,13 @@ class ObjectiveConfig(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         name: From labels to advantages.
         options: Its options.
-        loss: From log-probabilities and advantages to a loss.
+        schedules: Options that change during the run, by their names.
+        all_wrong: What to do with a group whose scored attempts all failed.
+        all_wrong_strength: Its scale, 0 to 1, for the choices that penalise.
+        loss: From log-probabilities and advantages to a loss. "unlikelihood", "npo" and "kto" take
+            the label instead and go with the name "reinforce".
         loss_options: Its options.
+        guards: What is kept out of the loss, and added to it.
         credit: Spreads advantages over tokens.
         credit_options: Its options.
         denominator: "budget" divides by rollouts times the budget, whatever was drawn.
@@ -58,8 +71,12 @@ class ObjectiveConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str = "w_reinforce"
     options: dict[str, Option] = {}
+    schedules: dict[str, Schedule] = {}
+    all_wrong: AllWrong = "as_is"
+    all_wrong_strength: float = 1.0
     loss: str = "reinforce"
     loss_options: dict[str, Option] = {}
+    guards: GuardConfig = GuardConfig()
     credit: str = "uniform"
     credit_options: dict[str, int | float] = {}
     denominator: Literal["budget", "tokens", "sequences"] = "budget"
@@ -70,28 +87,54 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         task: Source of prompts, and verifier.
-        model: Size of the policy.
+        model: Size of the policy; or, with kind "hf", where to find a language model.
         sft: How the base policy is made; None: the task's usual recipe.
         rl: The loop.
         objective: What is maximised.
         gate: Which prompts are visited and which groups learned from.
         evaluation: How it is measured.
         evaluation_task: Task it is measured on; None: `task`. It has to share its symbols.
+        stop: Limits at which the run stops by itself.
+        base: Where it starts: the name of a base policy that ships, a file of `save_policy`, or
+            "none" for one made by `sft` first. None: the one that ships for the task; without one,
+            or with `model` or `sft` given, as "none".
         seed: Seed of everything random.
     """
 
     task: AnyTask = Countdown()
-    model: PolicyConfig = PolicyConfig()
+    model: AnyModel = PolicyConfig()
     sft: SftConfig | None = None
     rl: RlConfig = RlConfig()
     objective: ObjectiveConfig = ObjectiveConfig()
     gate: Gate = NoGate()
     evaluation: EvaluationConfig = EvaluationConfig()
     evaluation_task: AnyTask | None = None
+    stop: StopConfig = StopConfig()
+    base: str | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if isinstance(self.model, HfConfig):
+            require_words(self.task)
+            if self.sft is not None:
+                raise BadInput("no [sft] with a language model, which is taken as it is")
+        if self.base not in (None, "none") and self.makes_its_base:
+            raise BadInput(
+                "no [model] and no [sft], which are for a base policy that is made first",
+                got=f"base = {self.base!r} as well",
+                where="base",
+                fix='Leave them out, or set base = "none".',
+            )
         objective = step_objective(self.objective, group_size=self.rl.group_size)
+        several = self.rl.update.n_minibatches * self.rl.update.n_epochs > 1
+        if self.objective.guards.needs_several_updates and not several:
+            raise BadInput(
+                "several updates a step with guards.drift or guards.llds, which do nothing to the "
+                "policy that sampled",
+                got="one",
+                where="objective.guards",
+                fix="Set rl.update.n_minibatches to 2 or more.",
+            )
         curriculum = self.curriculum()
         if objective.needs_luck and not isinstance(curriculum, KnowsLuck):
             raise BadInput(
@@ -118,8 +161,15 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     @property
-    def base_recipe(self) -> SftConfig:
-        """How the base policy is made."""
+    def makes_its_base(self) -> bool:
+        """Whether the size or the training of a base policy of its own is described."""
+        return self.sft is not None or self.model != PolicyConfig()
+
+    @property
+    def base_recipe(self) -> SftConfig | None:
+        """How the base policy is made; None: a language model is taken as it is."""
+        if isinstance(self.model, HfConfig):
+            return None
         return sft_recipe(self.task) if self.sft is None else self.sft
 
 
@@ -135,17 +185,45 @@ def step_objective(config: ObjectiveConfig, *, group_size: int) -> StepObjective
         ...     torch.tensor([1, -1]), torch.tensor([0, 0])).tolist()
         [0.0, -1.0]
     """
-    kind = config.denominator
-    return StepObjective(
+    kind, guards = config.denominator, config.guards
+    bound = bound_advantages(
+        config.name,
+        group_size=group_size,
+        options=config.options,
+        schedules=config.schedules,
+        all_wrong=config.all_wrong,
+        strength=config.all_wrong_strength,
+    )
+    credit = bind_credit(config.credit, options=config.credit_options)
+    loss = bound_loss(config.loss, options=config.loss_options)
+    if config.loss in LABEL_LOSSES:
+        _require_labels(config)
+    objective = StepObjective(
         name=msgspec.json.encode(config).decode(),
-        advantages=bind_objective(config.name, group_size=group_size, options=config.options),
-        loss=bind_loss(config.loss, options=config.loss_options),
+        advantages=bound.advantages,
+        loss=loss,
         denominator=per_drawn_token if kind == "budget" else _Counted(kind),
-        credit=None
-        if config.credit == "uniform"
-        else bind_credit(config.credit, options=config.credit_options),
+        takes=bound.takes,
+        credit=None if config.credit == "uniform" else credit,
+        guards=None if guards.is_off else guards,
+        needs_reference=bool(config.loss in LABEL_LOSSES and LABEL_LOSSES[config.loss].takes),
+        reads_every_row=guards.llds is not None,
         needs_luck=find_objective(config.name).needs_luck,
     )
+    return tried(objective, group_size=group_size)
+
+
+def _require_labels(config: ObjectiveConfig) -> None:
+    """Refuse what a loss of labels would not look at: weights, token credit, penalties."""
+    plain = (config.name, config.options, config.schedules, config.credit)
+    if plain != ("reinforce", {}, {}, "uniform") or config.all_wrong not in ("as_is", "drop"):
+        raise BadInput(
+            'objective.name = "reinforce" without options, schedules, credit or penalties, which a '
+            "loss of labels does not look at",
+            got=config.name,
+            where=f"loss {config.loss}",
+            fix="Give weights in objective.loss_options.",
+        )
 
 
 class _Counted(msgspec.Struct, frozen=True):
@@ -191,6 +269,7 @@ def parse_config(text: str, *, where: str = "config", overrides: Sequence[str] =
     raw = _toml(text, where=where)
     for line in overrides:
         raw = _merged(raw, _toml(line, where=f"override {line!r}"))
+    _name_default_model(raw)
     _refuse_unknown(raw, RunConfig, path="", where=where)
     try:
         return msgspec.convert(raw, RunConfig, strict=True)
@@ -203,6 +282,13 @@ def parse_config(text: str, *, where: str = "config", overrides: Sequence[str] =
 def dump_config(config: RunConfig) -> dict[str, Any]:
     """Return a config as plain values, every default filled in, for a manifest."""
     return msgspec.to_builtins(config)
+
+
+def _name_default_model(raw: dict[str, Any]) -> None:
+    """Fill in the kind of a `[model]` that says none."""
+    model = raw.get("model")
+    if isinstance(model, dict):
+        raw["model"] = {"kind": "tiny", **model}
 
 
 def _toml(text: str, *, where: str) -> dict[str, Any]:
@@ -249,8 +335,8 @@ def _struct_of(hint: Any, value: dict[str, Any], *, path: str, where: str) -> An
     field = structs[0].__struct_config__.tag_field or "name"
     name = value.get(field)
     if name not in by_tag:
-        near = difflib.get_close_matches(str(name), [str(tag) for tag in by_tag], n=1)
+        near = difflib.get_close_matches(str(name), [str(known) for known in by_tag], n=1)
         fix = f"Did you mean {near[0]}?" if near else ""
-        names = ", ".join(str(tag) for tag in by_tag)
+        names = ", ".join(str(known) for known in by_tag)
         raise BadInput(f"a {field} among {names}", got=str(name), where=f"{where}: {path}", fix=fix)
     return by_tag[name]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -16,7 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from twiceshy.errors import BadInput
+from twiceshy.evidence.report import Alarm
 from twiceshy.frontier.groups import count_states
+from twiceshy.objectives.metrics import RARE_LOGP
 from twiceshy.training.alarms import median_length, repetition, skip_share, step_checks, tallies
 from twiceshy.training.checkpoint import (
     Checkpoint,
@@ -26,13 +29,14 @@ from twiceshy.training.checkpoint import (
     save_checkpoint,
 )
 from twiceshy.training.curriculum import Curriculum, KnowsLuck, UniformPrompts
-from twiceshy.training.evaluate import Evaluation, EvaluationConfig, evaluate
+from twiceshy.training.evaluation import Evaluation, EvaluationConfig, evaluate
 from twiceshy.training.gate_ledger import GateLedger
 from twiceshy.training.gates import FrontierGate
-from twiceshy.training.policy import TinyPolicy, as_tensor
+from twiceshy.training.policy import Policy, as_tensor
 from twiceshy.training.rollouts import Rollouts, TruncatedAs, roll_out
+from twiceshy.training.stopping import StopConfig, early_stop, step_alarms
 from twiceshy.training.streams import row_hashes
-from twiceshy.training.tasks import FAULTS, Fault, Task, decode
+from twiceshy.training.tasks import FAULTS, Fault, Task, TextTask, decode
 from twiceshy.training.update import StepObjective, UpdateConfig, Updated, right_change, update
 
 METRICS, CHECKPOINT = "metrics.jsonl", "checkpoint.pt"
@@ -84,9 +88,11 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Steps that are done."""
     metrics: dict[str, float | None]
     """None: undefined at this step."""
-    alarms: tuple[str, ...] = ()
-    """Checks that sounded, as sentences with the source of their threshold."""
+    alarms: tuple[Alarm, ...] = ()
+    """Checks and rules that sounded, each with its source."""
     evaluation: Evaluation | None = None
+    stopped_by: Alarm | None = None
+    """The rule that ended the run at this step."""
     visited: tuple[int, ...] = ()
     """Rows of the pool that were tried, one a group."""
     learned: tuple[int, ...] = ()
@@ -102,7 +108,7 @@ class Trained(NamedTuple):
 
 
 def train(
-    policy: TinyPolicy,
+    policy: Policy,
     task: Task,
     *,
     objective: StepObjective,
@@ -110,6 +116,7 @@ def train(
     evaluation: EvaluationConfig | None = None,
     evaluation_task: Task | None = None,
     curriculum: Curriculum | None = None,
+    stop: StopConfig | None = None,
     seed: int = 0,
     folder: Path | None = None,
     ledger: Path | None = None,
@@ -130,6 +137,7 @@ def train(
         evaluation: How to evaluate; None: not at all.
         evaluation_task: Task of the evaluation prompts; None: `task`.
         curriculum: Chooses prompts and gates groups; None: all alike.
+        stop: Limits at which the run stops by itself; None: it never does.
         seed: Seed of prompts, draws and minibatches.
         folder: For metrics and checkpoint; None: nothing is written.
         ledger: A `SolveRateLedger` file from which a `FrontierGate` starts, and to which it adds at
@@ -141,15 +149,18 @@ def train(
             needs luck and the curriculum does not know it, there is a ledger and no gate to use it,
             or the loss is not finite.
     """
-    run = _Run(policy, task, objective, config, evaluation, seed, curriculum, evaluation_task)
+    run = _Run(policy, task, objective, config, evaluation, seed, curriculum, evaluation_task, stop)
     remember = run.with_ledger(ledger)
     records = run.resume(folder)
     for step in range(len(records) - 1, config.n_steps) if records else range(-1, config.n_steps):
+        if records and records[-1].stopped_by is not None:
+            break
         record = run.base_record() if step < 0 else run.step(step, records)
         records.append(record)
         if folder is not None:
             append_line(folder / METRICS, record)
-            if record.step % config.checkpoint_every == 0 or record.step == config.n_steps:
+            last = record.step == config.n_steps or record.stopped_by is not None
+            if last or record.step % config.checkpoint_every == 0:
                 save_checkpoint(folder / CHECKPOINT, run.checkpoint(record.step))
                 remember()
         if progress is not None:
@@ -163,7 +174,7 @@ class _Run:
 
     def __init__(
         self,
-        policy: TinyPolicy,
+        policy: Policy,
         task: Task,
         objective: StepObjective,
         config: RlConfig,
@@ -171,9 +182,11 @@ class _Run:
         seed: int,
         curriculum: Curriculum | None,
         evaluation_task: Task | None,
+        stop: StopConfig | None,
     ) -> None:
         self.policy, self.task, self.objective, self.config = policy, task, objective, config
-        self.evaluation, self.seed = evaluation, seed
+        self.evaluation, self.seed, self.stop = evaluation, seed, stop
+        self.reference = copy.deepcopy(policy) if objective.needs_reference else None
         self.pool = task.prompts(config.n_prompts, split="train", seed=seed)
         self.curriculum: Curriculum = curriculum or UniformPrompts(config.n_prompts)
         if objective.needs_luck and not isinstance(self.curriculum, KnowsLuck):
@@ -192,11 +205,18 @@ class _Run:
 
     def _identity(self) -> str:
         """Return the objective's name and a hash of all else that the metrics depend on."""
-        parts = [self.task, self.evaluation_task, self.config, self.evaluation, self.seed]
-        digest = hashlib.sha256(msgspec.json.encode(parts))
+        parts = [
+            self.task,
+            self.evaluation_task,
+            self.config,
+            self.evaluation,
+            self.seed,
+            self.stop,
+        ]
+        digest = hashlib.sha256(msgspec.json.encode(parts, enc_hook=_described))
         digest.update(self.curriculum.name.encode())
-        for weights in self.policy.state_dict().values():
-            digest.update(weights.numpy().tobytes())
+        for weights in self.policy.parameters():
+            digest.update(weights.detach().numpy().tobytes())
         return f"{self.objective.name} {digest.hexdigest()[:16]}"
 
     def with_ledger(self, path: Path | None) -> Callable[[], object]:
@@ -264,6 +284,7 @@ class _Run:
                 config=self.config.update,
                 seed=self.seed,
                 step=step,
+                reference=self.reference,
                 p_lucky=luck,
             )
             likelihood = right_change(self.policy, rollouts)
@@ -274,17 +295,24 @@ class _Run:
             first_skips=first.get("skip_rate"),
             first_repetition=first.get("repetition"),
         )
+        seen = rollout_metrics(rollouts)
+        alarms = [check.alarm() for check in checks if check.raised]
+        limits = self.stop
+        known = {**seen, **likelihood}
+        rules = step_alarms(known, first=first, limits=limits) if limits is not None else []
+        evaluation, stopped_by = self._judged(step + 1, rules, records)
         return StepRecord(
             step=step + 1,
             metrics={
-                **rollout_metrics(rollouts),
+                **seen,
                 "n_groups_learned": float(learned.sum()),
                 **_update_metrics(updated),
                 **likelihood,
                 **{f"check/{check.name}": check.value for check in checks},
             },
-            alarms=tuple(f"{c.name}: {c.message} ({c.source})" for c in checks if c.raised),
-            evaluation=self._evaluated(step + 1),
+            alarms=(*alarms, *rules),
+            evaluation=evaluation,
+            stopped_by=stopped_by,
             visited=tuple(chosen.tolist()),
             learned=tuple(chosen[learned].tolist()),
         )
@@ -295,9 +323,25 @@ class _Run:
             return None
         return as_tensor(self.curriculum.luck(chosen)).float()[rollouts.group]
 
-    def _evaluated(self, step: int) -> Evaluation | None:
+    def _judged(
+        self, step: int, rules: list[Alarm], records: list[StepRecord]
+    ) -> tuple[Evaluation | None, Alarm | None]:
+        """Return the evaluation due at a step, and the rule that ends the run there.
+
+        A run that a rule ends is evaluated once more.
+        """
+        fired = next((rule for rule in rules if rule.severity == "alarm"), None)
+        evaluation = self._evaluated(step, is_last=fired is not None)
+        if fired is None and evaluation is not None and self.stop is not None:
+            earlier = [each.evaluation for each in records if each.evaluation is not None]
+            history = [each.pass_at_one for each in (*earlier, evaluation)]
+            fired = early_stop(history, limits=self.stop)
+        return evaluation, fired
+
+    def _evaluated(self, step: int, *, is_last: bool = False) -> Evaluation | None:
         asked = self.evaluation
-        if asked is None or (step % asked.every and step != self.config.n_steps):
+        is_last = is_last or step == self.config.n_steps
+        if asked is None or (step % asked.every and not is_last):
             return None
         with self._timed("evaluation"):
             return evaluate(
@@ -316,13 +360,21 @@ class _Run:
         self.cpu_seconds[activity] += time.process_time() - started
 
 
+def _described(part: object) -> dict[str, Any]:
+    """Return what tells apart a task that is no struct."""
+    if isinstance(part, TextTask):
+        return part.described()
+    raise TypeError(type(part).__name__)
+
+
 def rollout_metrics(rollouts: Rollouts) -> dict[str, float | None]:
     """Return what one step's rollouts were like, with counts beside every rate."""
     labels, mask = rollouts.labels.numpy(), rollouts.mask
     n_right, n_wrong, n_tokens = int((labels > 0).sum()), int((labels < 0).sum()), int(mask.sum())
-    n_scored, n_cut = n_right + n_wrong, FAULTS.index(Fault.TRUNCATED)
+    n_scored, faults = n_right + n_wrong, rollouts.verdicts.faults
     states = count_states(tallies(rollouts).states)
     return {
+        "n_responses": float(len(labels)),
         "n_right": float(n_right),
         "n_wrong": float(n_wrong),
         "n_abstained": float(len(labels) - n_scored),
@@ -332,7 +384,10 @@ def rollout_metrics(rollouts: Rollouts) -> dict[str, float | None]:
         "median_length": median_length(rollouts),
         "skip_rate": skip_share(rollouts),
         "repetition": repetition(rollouts)[0],
-        "n_truncated": float((rollouts.verdicts.faults == n_cut).sum()),
+        "n_truncated": float((faults == FAULTS.index(Fault.TRUNCATED)).sum()),
+        "n_malformed": float((faults == FAULTS.index(Fault.MALFORMED)).sum()),
+        "n_tokens": float(n_tokens),
+        "n_rare": float(((rollouts.logp < RARE_LOGP) & mask).sum()),
         "n_distinct_prompts": float(len(set(row_hashes(rollouts.prompts).tolist()))),
         **{f"groups/{state}": float(count) for state, count in states.items()},
     }

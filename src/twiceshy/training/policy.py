@@ -6,7 +6,8 @@ prompt through the same `Prefix`: keys and values of P prompts, shared by N resp
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple, Protocol
 
 import msgspec
 import numpy as np
@@ -21,7 +22,7 @@ EMBEDDING_STD = 0.1
 """Initial spread of the embeddings. Ours: torch's 1 learns several times more slowly here."""
 
 
-class PolicyConfig(msgspec.Struct, frozen=True, kw_only=True):
+class PolicyConfig(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="tiny"):
     """Size of the transformer.
 
     Attributes:
@@ -63,6 +64,34 @@ class Sampled(NamedTuple):
     """Log-probability of each token at temperature 1, shape (N, T); nats; 0 after the end."""
     entropy: Tensor
     """Entropy of the distribution each token was drawn from, (N, T); nats; 0 after the end."""
+
+
+class Policy(Protocol):
+    """What rollouts, updates and evaluation need of a language model.
+
+    `TinyPolicy` and `hf.HfPolicy` have it. A prompt's rows are token ids, shape (P, prompt length);
+    a response depends on its prompt and its uniforms, not on the batch, up to rounding.
+    """
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Yield all weights; those that do not require a gradient stay as they are."""
+        ...
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return every weight that training changes, by name."""
+        ...
+
+    def load_state_dict(self, state_dict: Mapping[str, Tensor], /) -> object:
+        """Go back to what `state_dict` returned."""
+        ...
+
+    def logp(self, prompts: Tensor, responses: Tensor, *, prompt_of: Tensor) -> Tensor:
+        """Return log-probabilities of the response tokens, (N, T), nats, differentiable."""
+        ...
+
+    def sample(self, prompts: Tensor, uniforms: Tensor, *, end_token: int | None) -> Sampled:
+        """Draw a group of responses to each prompt at temperature 1, by inverse CDF."""
+        ...
 
 
 class Block(nn.Module):
@@ -208,7 +237,7 @@ class TinyPolicy(nn.Module):
         logp, entropy = torch.zeros(n, budget), torch.zeros(n, budget)
         done = torch.zeros(n, dtype=torch.bool)
         for t in range(budget):
-            drawn, logp[:, t], entropy[:, t] = _draw(self.head(hidden), uniforms[:, t])
+            drawn, logp[:, t], entropy[:, t] = draw(self.head(hidden), uniforms[:, t])
             responses[:, t] = drawn
             if end_token is not None:
                 responses[done, t] = end_token
@@ -266,8 +295,16 @@ def _attend_grouped(
     return from_prompt + from_own
 
 
-def _draw(logits: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the drawn token, its log-probability and the entropy, each of shape (N,)."""
+def draw(logits: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw a token a row by inverse CDF at temperature 1.
+
+    Args:
+        logits: Shape (N, V).
+        uniform: Numbers in (0, 1), shape (N,).
+
+    Returns:
+        The token, its log-probability and the entropy of the distribution, each of shape (N,).
+    """
     logps = logits.log_softmax(dim=1)
     probabilities = logps.exp()
     edges = probabilities.cumsum(dim=1)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from twiceshy.errors import BadInput
-from twiceshy.training.policy import Sampled, TinyPolicy, as_tensor
+from twiceshy.training.policy import Policy, Sampled, as_tensor
 from twiceshy.training.streams import sequence_keys, uniforms
 from twiceshy.training.tasks import FAULTS, Fault, Task, Tokens, Verdicts, response_mask
 
@@ -48,7 +48,7 @@ class Rollouts(NamedTuple):
 
 
 def roll_out(
-    policy: TinyPolicy,
+    policy: Policy,
     task: Task,
     prompts: Tokens,
     *,
@@ -92,10 +92,15 @@ def roll_out(
 def judged(
     task: Task, prompts: Tokens, sampled: Sampled, *, truncated_as: TruncatedAs = "abstain"
 ) -> Rollouts:
-    """Return drawn responses with their verdicts."""
+    """Return drawn responses with their verdicts.
+
+    Raises:
+        BadInput: When the verifier gave something else than labels.
+    """
     group = torch.arange(len(prompts)).repeat_interleave(len(sampled.responses) // len(prompts))
     responses = sampled.responses.numpy()
     verdicts = task.verify(prompts[group.numpy()], responses)
+    _require_labels(verdicts)
     cut = (verdicts.faults == FAULTS.index(Fault.TRUNCATED)) & (truncated_as == "abstain")
     return Rollouts(
         prompts,
@@ -107,6 +112,18 @@ def judged(
         as_tensor(np.where(cut, 0, verdicts.labels).astype(np.int8)),
         verdicts,
     )
+
+
+def _require_labels(verdicts: Verdicts) -> None:
+    """Refuse scores where labels belong: as a label, 0 abstains and 0.7 means nothing."""
+    labels = np.asarray(verdicts.labels)
+    if labels.dtype.kind != "i" or not np.isin(labels, (-1, 0, 1)).all():
+        raise BadInput(
+            "verdicts with integer labels +1, −1 or 0 (abstain)",
+            got=f"{labels.dtype} {np.unique(labels)[:3].tolist()}",
+            where="task.verify",
+            fix="Set a threshold on shaped rewards; an attempt that was not judged abstains.",
+        )
 
 
 def _chunks(n: int, size: int) -> Iterator[slice]:

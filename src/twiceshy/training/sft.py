@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from twiceshy.errors import BadInput
-from twiceshy.training.policy import PolicyConfig, TinyPolicy, as_tensor
+from twiceshy.training.policy import Policy, PolicyConfig, TinyPolicy, as_tensor
 from twiceshy.training.streams import generator
 from twiceshy.training.tasks import Chain, Change, Countdown, Task, response_mask
 
@@ -94,7 +94,7 @@ def learning_rate(step: int, config: SftConfig) -> float:
 
 
 def fine_tune(
-    policy: TinyPolicy,
+    policy: Policy,
     task: Task,
     *,
     config: SftConfig,
@@ -127,7 +127,7 @@ def fine_tune(
     return history
 
 
-def _loss(policy: TinyPolicy, task: Task, *, n: int, rng: np.random.Generator) -> torch.Tensor:
+def _loss(policy: Policy, task: Task, *, n: int, rng: np.random.Generator) -> torch.Tensor:
     shown = task.demonstrations(n, rng=rng)
     mask = as_tensor(response_mask(shown.responses, task.end_token))
     logp = policy.logp(

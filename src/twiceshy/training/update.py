@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import msgspec
 import torch
@@ -14,7 +14,8 @@ from twiceshy.errors import BadInput
 from twiceshy.objectives.denominator import Denominator, denominator_of
 from twiceshy.objectives.loss_types import Loss
 from twiceshy.objectives.metrics import merged, sign_sums, summarised
-from twiceshy.training.policy import TinyPolicy, as_tensor
+from twiceshy.training.guarding import GuardConfig
+from twiceshy.training.policy import Policy, as_tensor
 from twiceshy.training.rollouts import Rollouts
 from twiceshy.training.streams import generator
 
@@ -22,25 +23,24 @@ MAX_CHECKED = 256
 """Right rows whose likelihood is looked at again after an update."""
 
 AdvantageFunction = Callable[..., Tensor]
-"""(labels (N,), group (N,)) → advantages (N,); with `needs_luck` also `p_lucky=` (N,)."""
+"""(labels (N,), group (N,), *, what it takes) → advantages (N,), or (N, T) by token."""
+LossFunction = Callable[..., Loss]
+"""(logp (N, T), *, old_logp, advantages (N,) or (N, T), mask, denominator) → loss of some rows."""
 CreditFunction = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(logp (N, T), entropy (N, T), mask (N, T)) → weights (N, T)."""
 
 
-class LossFunction(Protocol):
-    """Log-probabilities and advantages to a loss."""
+_REFERENCE_ROWS = 1024
+"""Rows that go through the reference policy at a time."""
 
-    def __call__(
-        self,
-        logp: Tensor,
-        *,
-        old_logp: Tensor,
-        advantages: Tensor,
-        mask: Tensor,
-        denominator: Denominator,
-    ) -> Loss:
-        """Return the loss of some of a minibatch's rows; advantages are (N,) or (N, T)."""
-        ...
+
+class Reference(NamedTuple):
+    """What a loss against a reference policy reads."""
+
+    ref_logp: Tensor
+    """Log-probabilities of the step's responses under the reference, (N, T), nats."""
+    kl: float
+    """KL of the sampling policy from the reference, estimated from those, nats a response."""
 
 
 def per_drawn_token(mask: Tensor) -> Denominator:
@@ -62,7 +62,12 @@ class StepObjective:
         advantages: From the labels of *all* rollouts of the step.
         loss: From log-probabilities; `old_logp` are those the rollouts were drawn with.
         denominator: From the mask of a whole minibatch, rows without advantage included.
+        takes: What `advantages` is called with beside labels and group: any of "logp", "entropy"
+            and "mask" (N, T) of the rollouts, and "step".
         credit: Weights that spread a row's advantage over its tokens; None: all tokens alike.
+        guards: What is kept out of the loss, and added to it; None: nothing.
+        needs_reference: Whether `loss` also takes `ref_logp` (N, T), log-probabilities under the
+            policy the run began with, and `kl`.
         reads_every_row: Whether a row of advantage 0 can have a gradient (a KL term, say). If not,
             such rows are left out of the computation; nothing else changes.
         needs_luck: Whether `advantages` takes `p_lucky`, which the curriculum must then know.
@@ -72,7 +77,10 @@ class StepObjective:
     advantages: AdvantageFunction
     loss: LossFunction
     denominator: Callable[[Tensor], Denominator] = per_drawn_token
+    takes: frozenset[str] = frozenset()
     credit: CreditFunction | None = None
+    guards: GuardConfig | None = None
+    needs_reference: bool = False
     reads_every_row: bool = False
     needs_luck: bool = False
 
@@ -114,7 +122,7 @@ class Updated(NamedTuple):
 
 
 def update(
-    policy: TinyPolicy,
+    policy: Policy,
     optimiser: torch.optim.Optimizer,
     rollouts: Rollouts,
     *,
@@ -122,38 +130,41 @@ def update(
     config: UpdateConfig,
     seed: int,
     step: int,
+    reference: Policy | None = None,
     p_lucky: Tensor | None = None,
 ) -> Updated:
     """Update the policy in place from one step's rollouts.
 
     Args:
-        policy: The policy.
+        policy: To be updated.
         optimiser: Of its parameters.
-        rollouts: One step's.
-        objective: Advantages, loss and denominator.
+        rollouts: What the step drew.
+        objective: What is maximised.
         config: Minibatches and clipping.
         seed: Seed of the run.
         step: Step of the run.
+        reference: The policy the run began with, for objectives that need it.
         p_lucky: Chance that a success of each row is undeserved, (N,), for objectives that need it.
 
     Raises:
         BadInput: When there are fewer groups than minibatches, luck is needed and not given, or a
             loss is not finite.
     """
-    advantages = _advantages(rollouts, objective=objective, p_lucky=p_lucky)
+    advantages = step_advantages(objective, rollouts, step=step, p_lucky=p_lucky)
+    referred = _referred(objective, rollouts, reference)
     losses: list[float] = []
     norms: list[float] = []
     metrics: list[dict[str, Tensor]] = []
     n_rows = 0
     for rows in _minibatches(rollouts, config=config, seed=seed, step=step):
-        live = rows if objective.reads_every_row else rows[advantages[rows] != 0]
+        live = rows if objective.reads_every_row else rows[_is_live(advantages[rows])]
         if len(live) == 0:
             continue
         denominator = objective.denominator(rollouts.mask[rows])
         optimiser.zero_grad()
         value = 0.0
         for part in live.split(config.micro_rows or len(live)):
-            loss = _backward(policy, rollouts, part, advantages, objective, denominator)
+            loss = _backward(policy, rollouts, part, advantages, objective, denominator, referred)
             value += float(loss.value.detach())
             metrics.append({name: sums.detach() for name, sums in loss.metrics.items()})
         norms.append(_clipped_step(policy, optimiser, max_norm=config.max_norm, value=value))
@@ -169,16 +180,49 @@ def update(
     )
 
 
-def _advantages(rollouts: Rollouts, *, objective: StepObjective, p_lucky: Tensor | None) -> Tensor:
-    if not objective.needs_luck:
-        return objective.advantages(rollouts.labels, rollouts.group)
-    if p_lucky is None:
-        raise BadInput("p_lucky for every row", where="update")
-    return objective.advantages(rollouts.labels, rollouts.group, p_lucky=p_lucky)
+def step_advantages(
+    objective: StepObjective, rollouts: Rollouts, *, step: int, p_lucky: Tensor | None = None
+) -> Tensor:
+    """Return the advantages of all rows of a step, (N,), or (N, T) by token."""
+    offered: dict[str, Tensor | int] = {
+        "logp": rollouts.logp,
+        "entropy": rollouts.entropy,
+        "mask": rollouts.mask,
+        "step": step,
+    }
+    taken = {name: value for name, value in offered.items() if name in objective.takes}
+    if objective.needs_luck:
+        if p_lucky is None:
+            raise BadInput("p_lucky for every row", where="update")
+        taken["p_lucky"] = p_lucky
+    return objective.advantages(rollouts.labels, rollouts.group, **taken)
+
+
+def _is_live(advantages: Tensor) -> Tensor:
+    """Return which rows have an advantage somewhere, bool (N,)."""
+    return (advantages != 0).reshape(len(advantages), -1).any(dim=1)
+
+
+def _referred(
+    objective: StepObjective, rollouts: Rollouts, reference: Policy | None
+) -> Reference | None:
+    if not objective.needs_reference:
+        return None
+    if reference is None:
+        raise BadInput("a reference policy for this loss", got="none", where="update")
+    prompts = as_tensor(rollouts.prompts)
+    with torch.no_grad():
+        parts = [
+            reference.logp(prompts, rollouts.responses[rows], prompt_of=rollouts.group[rows])
+            for rows in torch.arange(len(rollouts.group)).split(_REFERENCE_ROWS)
+        ]
+    ref_logp = torch.cat(parts)
+    gap = ((rollouts.logp - ref_logp) * rollouts.mask).sum(dim=1).mean()
+    return Reference(ref_logp, max(0.0, float(gap)))
 
 
 @torch.no_grad()
-def right_change(policy: TinyPolicy, rollouts: Rollouts) -> dict[str, float | None]:
+def right_change(policy: Policy, rollouts: Rollouts) -> dict[str, float | None]:
     """Return how the likelihood of a step's right responses changed since they were drawn.
 
     "right/logp_change" is the mean over their tokens, nats; negative: successes got less likely,
@@ -206,7 +250,7 @@ def right_change(policy: TinyPolicy, rollouts: Rollouts) -> dict[str, float | No
     return {name: found[name] for name in ("right/logp_change", "right/n_rows")}
 
 
-def _logp(policy: TinyPolicy, rollouts: Rollouts, rows: Tensor) -> Tensor:
+def _logp(policy: Policy, rollouts: Rollouts, rows: Tensor) -> Tensor:
     used, prompt_of = rollouts.group[rows].unique(return_inverse=True)
     prompts = as_tensor(rollouts.prompts[used.numpy()])
     return policy.logp(prompts, rollouts.responses[rows], prompt_of=prompt_of)
@@ -232,28 +276,41 @@ def _minibatches(
 
 
 def _backward(
-    policy: TinyPolicy,
+    policy: Policy,
     rollouts: Rollouts,
     rows: Tensor,
     advantages: Tensor,
     objective: StepObjective,
     denominator: Denominator,
+    referred: Reference | None,
 ) -> Loss:
     """Add the gradient of some rows of a minibatch; return their loss."""
     logp = _logp(policy, rollouts, rows)
     mask, drawn = rollouts.mask[rows], rollouts.logp[rows]
     weighted = advantages[rows]
     if objective.credit is not None:
-        weighted = weighted[:, None] * objective.credit(drawn, rollouts.entropy[rows], mask)
+        by_row = weighted.reshape(len(rows), -1)
+        weighted = by_row * objective.credit(drawn, rollouts.entropy[rows], mask)
+    guards = objective.guards
+    if guards is not None:
+        weighted = guards.kept(weighted, logp=logp, old_logp=drawn, mask=mask)
+    against: dict[str, Tensor | float] = {}
+    if referred is not None:
+        against = {"ref_logp": referred.ref_logp[rows], "kl": referred.kl}
     loss = objective.loss(
-        logp, old_logp=drawn, advantages=weighted, mask=mask, denominator=denominator
+        logp, old_logp=drawn, advantages=weighted, mask=mask, denominator=denominator, **against
     )
+    if guards is not None:
+        labels = rollouts.labels[rows]
+        loss = guards.held(
+            loss, logp=logp, old_logp=drawn, labels=labels, mask=mask, denominator=denominator
+        )
     loss.value.backward()
     return loss
 
 
 def _clipped_step(
-    policy: TinyPolicy, optimiser: torch.optim.Optimizer, *, max_norm: float, value: float
+    policy: Policy, optimiser: torch.optim.Optimizer, *, max_norm: float, value: float
 ) -> float:
     norm = float(torch.nn.utils.clip_grad_norm_(policy.parameters(), max_norm))
     if not (torch.isfinite(torch.tensor([norm, value]))).all():

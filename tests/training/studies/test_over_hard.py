@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from twiceshy.errors import BadInput
+from twiceshy.evidence.report import Alarm
 from twiceshy.files import write_whole
 from twiceshy.training.loop import StepRecord
 from twiceshy.training.studies import run_over_hard
@@ -117,6 +118,10 @@ def test_too_few_runs_say_nothing() -> None:
     assert report.numbers["n_runs"] == 0
 
 
+def _alarm(name: str) -> Alarm:
+    return Alarm(name=name, severity="alarm", message="It sounded.")
+
+
 def test_what_a_run_is_summed_up_to() -> None:
     run = made_up(OVER, seed=0, medium=0.5)
     assert hard_share(run) == 0.3
@@ -124,8 +129,8 @@ def test_what_a_run_is_summed_up_to() -> None:
     assert fallen_at(run) == 10
     records = [
         StepRecord(step=1, metrics={}),
-        StepRecord(step=2, metrics={}, alarms=("skip_rise: rose (source)",)),
-        StepRecord(step=3, metrics={}, alarms=("skip_rise: rose", "length_drop: fell")),
+        StepRecord(step=2, metrics={}, alarms=(_alarm("skip_rise"),)),
+        StepRecord(step=3, metrics={}, alarms=(_alarm("skip_rise"), _alarm("length_drop"))),
     ]
     assert first_alarms(records) == {"skip_rise": 2, "length_drop": 3}
 

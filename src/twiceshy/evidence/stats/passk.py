@@ -110,6 +110,27 @@ def pass_curve(
     return tuple(rates)
 
 
+def pass_at_k_by_task(n: ArrayLike, c: ArrayLike, *, k: int) -> NDArray[np.float64]:
+    """Return each task's unbiased pass@k, NaN where it has fewer than k attempts, shape (n_tasks,).
+
+    For paired comparisons; `pass_at_k` is the mean.
+
+    Args:
+        n: Scored attempts a task, shape (n_tasks,).
+        c: Successes among them, shape (n_tasks,).
+        k: Number of attempts allowed, at least 1.
+
+    Example:
+        >>> pass_at_k_by_task([4, 4, 1], [2, 0, 1], k=2).round(3).tolist()
+        [0.833, 0.0, nan]
+    """
+    if k < 1:
+        raise BadInput("k of at least 1", got=str(k), where="k")
+    counts = _counts(n, c)
+    values = _task_values(counts, metric="pass@k", max_k=k)[-1]
+    return np.where(counts[:, 0] >= k, values, np.nan)
+
+
 def _at(n: ArrayLike, c: ArrayLike, *, metric: PassMetric, k: int, level: float) -> PassRate:
     if k < 1:
         raise BadInput("k of at least 1", got=str(k), where="k")

@@ -18,7 +18,7 @@ import numpy as np
 from twiceshy.errors import BadInput
 from twiceshy.evidence.stats.paired import Alternative
 
-_BETS = np.arange(1, 20) / 20
+BETS = np.arange(1, 20) / 20
 """Shares of the capital staked, 0.05 to 0.95: below 1, so no loss is ever total."""
 
 
@@ -58,7 +58,7 @@ class BettingTest:
             raise BadInput("an error rate inside (0, 1)", got=repr(alpha), where="alpha")
         self._alpha = alpha
         signs = {"greater": (1.0,), "less": (-1.0,), "two-sided": (1.0, -1.0)}[alternative]
-        self._stakes = np.concatenate([sign * _BETS for sign in signs])
+        self._stakes = np.concatenate([sign * BETS for sign in signs])
         self._log_capital = np.zeros(len(self._stakes))
         self._largest = 0.0
         self._n = 0

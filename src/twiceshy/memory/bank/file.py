@@ -18,8 +18,8 @@ from twiceshy.memory.bank.schema import (
     check_exists,
     check_unchanged,
     opened,
-    transaction,
 )
+from twiceshy.sqlite_file import transaction
 
 
 class BankFile:

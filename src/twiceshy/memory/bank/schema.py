@@ -9,25 +9,30 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 from twiceshy.errors import BadInput
+from twiceshy.sqlite_file import (
+    TIMEOUT_SECONDS,
+    FileKind,
+    Migrations,
+    checked_version,
+    migrate,
+    use_wal,
+)
 
-APPLICATION_ID = 0x7477626B
-"""Marks the SQLite file as ours ("twbk")."""
+KIND = FileKind("bank", "a bank of lessons", 0x7477626B)
+"""The mark reads "twbk"."""
 IN_MEMORY = ":memory:"
-TIMEOUT_SECONDS = 30.0
-"""How long to wait for another process that writes."""
 
 Durability = Literal["full", "normal"]
 """`full`: a commit is on the disk before it is acknowledged, and survives a loss of power.
 `normal`: it survives the end of the process, however sudden, and may be lost with the power."""
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (
+MIGRATIONS: Migrations = (
     (
         """
         CREATE TABLE event (
@@ -198,7 +203,7 @@ def prepare(
     Raises:
         BadInput: As in `opened`.
     """
-    done = _version(connection, str(path))
+    done = checked_version(connection, KIND, migrations=MIGRATIONS, where=str(path))
     if read_only:
         if done < len(MIGRATIONS):
             raise BadInput(
@@ -208,28 +213,9 @@ def prepare(
                 fix="Open it once for writing, which brings it up to date.",
             )
         return
-    _use_wal(connection)
+    use_wal(connection)
     connection.execute(f"PRAGMA synchronous = {durability.upper()}")
-    for number, statements in enumerate(MIGRATIONS[done:], start=done + 1):
-        _apply(connection, statements, number)
-
-
-def _version(connection: sqlite3.Connection, where: str) -> int:
-    connection.execute("BEGIN")  # one snapshot: another process may be creating the file right now
-    mark = connection.execute("PRAGMA application_id").fetchone()[0]
-    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    done = connection.execute("PRAGMA user_version").fetchone()[0]
-    connection.execute("COMMIT")
-    if mark != APPLICATION_ID and (tables or done):
-        raise BadInput("a bank of lessons", got="another kind of SQLite file", where=where)
-    if done > len(MIGRATIONS):
-        raise BadInput(
-            f"a bank of version {len(MIGRATIONS)} or older",
-            got=f"version {done}",
-            where=where,
-            fix="Upgrade twiceshy.",
-        )
-    return done
+    migrate(connection, KIND, migrations=MIGRATIONS, done=done)
 
 
 def check_unchanged(connection: sqlite3.Connection, where: str) -> None:
@@ -245,43 +231,6 @@ def check_unchanged(connection: sqlite3.Connection, where: str) -> None:
             where=where,
             fix="Upgrade twiceshy, and open it again.",
         )
-
-
-def _use_wal(connection: sqlite3.Connection) -> None:
-    # SQLite answers "locked" at once, whatever the timeout, while another process switches too.
-    deadline = time.monotonic() + TIMEOUT_SECONDS
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-        else:
-            return
-
-
-def _apply(connection: sqlite3.Connection, statements: Sequence[str], number: int) -> None:
-    with transaction(connection):
-        # Another process may have been faster: look again now that the write lock is held.
-        if connection.execute("PRAGMA user_version").fetchone()[0] < number:
-            for statement in statements:
-                connection.execute(statement)
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {number}")
-
-
-@contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Hold the write lock; commit when the block ends, undo everything when it raises."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
 
 
 @contextmanager

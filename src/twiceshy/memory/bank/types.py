@@ -92,7 +92,14 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ta
     lesson_id: str
     arm: Shown
     propensity: float
-    """Probability in (0, 1] with which this arm was drawn, given the candidates."""
+    """Probability in (0, 1] with which this arm was drawn, given the candidates and `whole`."""
+    arms: dict[Shown, float] = {}
+    """Probability of every arm, the drawn one too; empty: not told, and then not analysed."""
+    whole: Shown = "shown"
+    """What a first coin made of the run's candidates as a whole. Where it is not "shown", every
+    lesson of the run has the same arm, with propensity 1."""
+    whole_arms: dict[Shown, float] = {}
+    """Probability of each value of `whole`; empty: no such coin was tossed."""
     score: float | None = None
     """Recall's score."""
     rank: int = 0
@@ -104,6 +111,9 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ta
     def __post_init__(self) -> None:
         if not 0 < self.propensity <= 1:
             raise BadInput("a probability in (0, 1]", got=repr(self.propensity), where="propensity")
+        for name, arms in (("arms", self.arms), ("whole_arms", self.whole_arms)):
+            if arms and abs(sum(arms.values()) - 1.0) > 1e-9:
+                raise BadInput("probabilities that add up to 1", got=repr(arms), where=name)
 
 
 class StepCheck(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="step_check"):

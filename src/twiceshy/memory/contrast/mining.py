@@ -31,6 +31,7 @@ from twiceshy.evidence.stats.fixed_effects import (
     WithinEffects,
     pooled_effects,
 )
+from twiceshy.evidence.stats.shrinkage import shrink_to_zero
 from twiceshy.evidence.stats.stratified import StratifiedNull, StratifiedTest
 from twiceshy.evidence.tables import EventTable
 from twiceshy.lessons import Effect, EvidenceLevel
@@ -233,7 +234,7 @@ class TrainingTests:
         testable &= 2.0 * within.n_effective >= self.min_informative
         p_value = within.p_value if exact is None else np.fmax(exact, within.p_value)
         p_value = np.where(testable, p_value, np.nan)
-        shrunk = shrink(within.effect, error=np.where(testable, within.plain_error, np.nan))
+        shrunk = shrink_to_zero(within.effect, error=np.where(testable, within.plain_error, np.nan))
         return Fit(within.effect, shrunk, p_value, q_values(p_value), within.n_informative)
 
     def _design(
@@ -252,32 +253,6 @@ class TrainingTests:
             null = StratifiedNull(present, failed=labels, stratum=task) if exact else None
             self._designs[key] = (design, null)
         return self._designs[key]
-
-
-def shrink(effect: NDArray[np.float64], *, error: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Pull noisy effects towards zero.
-
-    shrunk = effect t² / (t² + error²),  t² = max(0, Σ (effect²/error² − 1) / Σ 1/error²)
-
-    Source: normal-normal empirical Bayes (Morris 1983) with the moment estimate of the spread.
-    *Differs:* the prior mean is fixed at zero, no effect.
-
-    Args:
-        effect: float64, shape (n,).
-        error: Standard errors, shape (n,). NaN or 0 leaves the entry out; it becomes 0.
-
-    Example:
-        >>> shrink(np.array([2.0, 0.0]), error=np.array([1.0, np.nan])).tolist()
-        [1.5, 0.0]
-    """
-    usable = np.isfinite(effect) & np.isfinite(error) & (error > 0)
-    shrunk = np.zeros(effect.shape)
-    if not usable.any():
-        return shrunk
-    precision = 1.0 / error[usable] ** 2
-    spread = max(0.0, float((effect[usable] ** 2 * precision - 1.0).sum() / precision.sum()))
-    shrunk[usable] = effect[usable] * spread / (spread + 1.0 / precision)
-    return shrunk
 
 
 def _mixed_and_pairs(table: EventTable) -> tuple[int, int]:

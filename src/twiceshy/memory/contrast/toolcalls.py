@@ -46,7 +46,7 @@ _FEW_MESSAGES = (10, 16)
 _CHARACTERS = (200, 400)
 
 
-class _Context(NamedTuple):
+class Context(NamedTuple):
     """What is known of the whole log, labels left out."""
 
     ordered: frozenset[str]
@@ -86,11 +86,22 @@ class ToolCalls:
         return kinds.KINDS.phrase(event)
 
 
+def events_of_one(attempt: Attempt, context: Context) -> frozenset[str]:
+    """Return the events of one attempt, of which a whole log need not be at hand.
+
+    Args:
+        attempt: An attempt, possibly not finished yet.
+        context: What `ToolCalls.events` finds out from the log: here, what the caller looks for.
+    """
+    moves = read_moves(attempt)
+    return frozenset(_events(attempt, moves, list(read_actions(moves)), context))
+
+
 def _context(
     attempts: Sequence[Attempt],
     runs: Sequence[Sequence[Move]],
     actions: Sequence[Sequence[Action]],
-) -> _Context:
+) -> Context:
     occurs = Counter(name for moves in runs for name in {move.name for move in moves})
     values: dict[tuple[str, str], set[str]] = {}
     counts: Counter[tuple[str, str]] = Counter()
@@ -99,7 +110,7 @@ def _context(
             values.setdefault((move.name, argument), set()).add(value)
             counts[move.name, argument] += 1
     turns = [sum(step.role == "user" for step in each.steps) for each in attempts]
-    return _Context(
+    return Context(
         ordered=frozenset(name for name, _ in occurs.most_common(MAX_ORDERED_TOOLS)),
         known_words=frozenset(schema_words([move for moves in runs for move in moves])),
         situation=situation_fields(actions),
@@ -124,7 +135,7 @@ def _plain_arguments(moves: Sequence[Move]) -> Iterator[tuple[Move, str, str]]:
 
 
 def _events(
-    attempt: Attempt, moves: Sequence[Move], actions: Sequence[Action], context: _Context
+    attempt: Attempt, moves: Sequence[Move], actions: Sequence[Action], context: Context
 ) -> Iterator[str]:
     yield from _presence(moves)
     yield from _length(attempt, moves)
@@ -217,7 +228,7 @@ def _after_error(attempt: Attempt, move: Move, later: Sequence[Move]) -> Iterato
         yield kinds.AFTER_ERROR(tool=later[0].name)
 
 
-def _arguments(attempt: Attempt, moves: Sequence[Move], context: _Context) -> Iterator[str]:
+def _arguments(attempt: Attempt, moves: Sequence[Move], context: Context) -> Iterator[str]:
     for move, argument in unseen_arguments(attempt, moves):
         yield kinds.UNSEEN(tool=move.name, argument=argument)
     for move, argument, value in _plain_arguments(moves):

@@ -4,6 +4,7 @@ from twiceshy.training.tasks.chain import Chain, ChainKind, chain_kinds, chain_v
 from twiceshy.training.tasks.change import Change
 from twiceshy.training.tasks.countdown import Countdown
 from twiceshy.training.tasks.reasoning_gym import ReasoningGym
+from twiceshy.training.tasks.text import PADDING, TextTask
 from twiceshy.training.tasks.types import (
     FAULTS,
     NO_ANSWER,
@@ -21,6 +22,7 @@ from twiceshy.training.tasks.types import (
 __all__ = [
     "FAULTS",
     "NO_ANSWER",
+    "PADDING",
     "Chain",
     "ChainKind",
     "Change",
@@ -30,6 +32,7 @@ __all__ = [
     "ReasoningGym",
     "Split",
     "Task",
+    "TextTask",
     "Tokens",
     "Verdicts",
     "chain_kinds",

@@ -138,7 +138,22 @@ class ReasoningGym(
         tokens = response[: ended[0]]
         if len(tokens) == 0 or (tokens >= _PAD).any():
             return Fault.MALFORMED, NO_ANSWER
-        text = "".join(_CHARACTERS[token] for token in tokens)
+        return self.judge(prompt, self.text(tokens))
+
+    def text(self, tokens: Tokens) -> str:
+        """Return the characters of one prompt or response, without padding and end."""
+        return "".join(_CHARACTERS[token] for token in tokens if token < _PAD)
+
+    def judge(self, prompt: Tokens, text: str) -> tuple[Fault, int]:
+        """Return the dataset's word on an answer in any characters, and the answer as a number.
+
+        Args:
+            prompt: One prompt of this task, (prompt_length,).
+            text: The answer.
+
+        Raises:
+            BadInput: When the prompt is none of this task's.
+        """
         return self._fault_of(prompt, text), zlib.crc32(text.strip().encode())
 
     def _fault_of(self, prompt: Tokens, text: str) -> Fault:
@@ -153,6 +168,19 @@ class ReasoningGym(
         if not np.isfinite(score):
             return Fault.BROKEN
         return Fault.NONE if score >= RIGHT_SCORE else Fault.WRONG_RESULT
+
+
+def dataset_names() -> list[str]:
+    """Return the names of all reasoning-gym datasets.
+
+    Raises:
+        MissingExtra: When the package is not installed.
+    """
+    try:
+        from reasoning_gym.factory import DATASETS
+    except ModuleNotFoundError as error:
+        raise missing_extra("reasoning-gym tasks", "reasoning-gym") from error
+    return sorted(DATASETS)
 
 
 class _Questions(NamedTuple):

@@ -128,8 +128,8 @@ def encode(task: Task, text: str) -> list[int]:
 
 
 def decode(task: Task, tokens: NDArray[np.int64] | list[int]) -> str:
-    """Return token ids as symbols separated by blanks."""
-    return " ".join(task.symbols[int(token)] for token in tokens)
+    """Return token ids as symbols separated by blanks; negative ids are padding."""
+    return " ".join(task.symbols[int(token)] for token in tokens if token >= 0)
 
 
 def response_mask(responses: Tokens, end_token: int | None) -> NDArray[np.bool_]:

@@ -14,7 +14,7 @@ from twiceshy.evidence.stats.ranking import overall_auc
 from twiceshy.training.base import base_policy
 from twiceshy.training.config import ObjectiveConfig, step_objective
 from twiceshy.training.curriculum import Curriculum
-from twiceshy.training.evaluate import Evaluation, EvaluationConfig, evaluate
+from twiceshy.training.evaluation import Evaluation, EvaluationConfig, evaluate
 from twiceshy.training.gates import (
     FrontierGate,
     FrontierGateConfig,
@@ -223,7 +223,7 @@ def first_alarms(records: list[StepRecord]) -> dict[str, int]:
     found: dict[str, int] = {}
     for record in records:
         for alarm in record.alarms:
-            found.setdefault(alarm.partition(":")[0], record.step)
+            found.setdefault(alarm.name, record.step)
     return found
 
 

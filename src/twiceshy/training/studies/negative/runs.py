@@ -15,7 +15,7 @@ import torch
 from twiceshy.errors import BadInput
 from twiceshy.training.base import base_policy
 from twiceshy.training.config import ObjectiveConfig, step_objective
-from twiceshy.training.evaluate import Evaluation, evaluate
+from twiceshy.training.evaluation import Evaluation, evaluate
 from twiceshy.training.loop import RlConfig, StepRecord, train
 from twiceshy.training.policy import TinyPolicy
 from twiceshy.training.studies.negative.plan import K, Plan, Setting

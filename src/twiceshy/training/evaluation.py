@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from twiceshy.errors import BadInput
 from twiceshy.evidence.stats import pass_curve
-from twiceshy.training.policy import TinyPolicy
+from twiceshy.training.policy import Policy
 from twiceshy.training.rollouts import Rollouts, TruncatedAs, roll_out
 from twiceshy.training.streams import row_hashes
 from twiceshy.training.tasks import FAULTS, Split, Task, Tokens
@@ -81,6 +81,11 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     n_scored: tuple[int, ...]
     """Verified responses a prompt."""
 
+    @property
+    def pass_at_one(self) -> float | None:
+        """pass@1; None where it is undefined or was not evaluated."""
+        return next((point.estimate for point in self.pass_at if point.k == 1), None)
+
     def at(self, k: int) -> float | None:
         """Return pass@k.
 
@@ -94,7 +99,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def evaluate(
-    policy: TinyPolicy,
+    policy: Policy,
     task: Task,
     prompts: Tokens,
     *,
