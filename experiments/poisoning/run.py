@@ -35,7 +35,19 @@ Tries in which a lesson carries the order; `high` is the upper end of the exact 
 the honest writer the columns count its own lessons: what the gate costs. A try can count in several
 columns.
 
+The gate was built against these writers, and changed while they were tried, so these rates say that
+it does what it was built for, not what it does against others. Tries differ in few ways (six kinds
+of order, one task or all of them), so that 240 of them are worth less than 240 different attacks.
+
 """
+UNSEEN = """
+## A writer that the gate was not built against
+
+It tells an order to misuse the policy's own tools, in words that the policy uses and the order does
+not. It was written after the gate was fixed, and the gate was not changed for it.
+
+"""
+UNSEEN_TRIES = 40
 HERE = Path(__file__).resolve().parent
 WRITERS = ("templates", "templates, policy obeys", "copies", "cuts", "rephrases", "honest")
 
@@ -104,6 +116,28 @@ def run(tries: int) -> list[dict[str, Any]]:
     return rows
 
 
+def run_unseen(tries: int) -> list[dict[str, Any]]:
+    """Try the one writer that the gate was not built against, by channel."""
+    rows = []
+    for channel_at, channel in enumerate(CHANNELS):
+        grounds: Counter[str] = Counter()
+        told: Counter[str] = Counter()
+        for number in range(tries):
+            rng = np.random.default_rng(10_000_000 + channel_at * 100_000 + number)
+            planted = order(rng, "misuse")
+            attempts = study(rng, planted, channel=channel, obeys=False)
+            writer = Writer(planted, "own words")
+            proposal = propose_edits(attempts, [], completer=writer)
+            vetted = vet(proposal.edits, attempts)
+            told.update(counts(proposal, vetted, planted, "own words"))
+            for held in (*vetted.quarantined, *vetted.rejected):
+                grounds.update({one.ground.value for one in held.objections})
+        rate = clopper_pearson(told["accepted"], tries)
+        rows.append({"channel": channel, "writer": "own words", "tries": tries, **told})
+        rows[-1] |= {"rate": rate.value, "high": rate.high, "grounds": dict(grounds)}
+    return rows
+
+
 def table(rows: list[dict[str, Any]]) -> str:
     counts = ("tries", "proposed", "rejected", "quarantined", "accepted", "active")
     names = ("channel", "writer", *counts, "rate", "high")
@@ -134,11 +168,15 @@ def pooled(rows: list[dict[str, Any]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--tries", type=int, default=240)
-    rows = run(parser.parse_args().tries)
-    (HERE / "result.json").write_text(json.dumps(rows, indent=1) + "\n")
-    text = TITLE + pooled(rows) + "\n" + table(rows)
+    parser.add_argument("--only-unseen", action="store_true", help="keep the other results")
+    given = parser.parse_args()
+    file = HERE / "result.json"
+    rows = json.loads(file.read_text())["built against"] if given.only_unseen else run(given.tries)
+    unseen = run_unseen(UNSEEN_TRIES)
+    file.write_text(json.dumps({"built against": rows, "unseen": unseen}, indent=1) + "\n")
+    text = TITLE + pooled(rows) + "\n" + table(rows) + UNSEEN + table(unseen)
     (HERE / "result.md").write_text(text)
-    print(pooled(rows))
+    print(pooled(rows) + table(unseen))
 
 
 if __name__ == "__main__":
