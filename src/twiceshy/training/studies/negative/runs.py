@@ -23,6 +23,8 @@ from twiceshy.training.tasks import Task, Tokens
 
 BASE = "base"
 """In place of an objective: the policy as it ships."""
+_UNUSED = ObjectiveConfig(name="w_reinforce", loss="reinforce")
+"""Config of runs that train nothing, spelt out so that other defaults leave finished runs valid."""
 _KEPT = {
     "success_rate": "success_rate",
     "gradient_norm": "gradient_norm",
@@ -111,7 +113,7 @@ def _add(
             setting=setting.base if is_base else setting.name,
             objective=objective,
             base=setting.base,
-            config=ObjectiveConfig() if is_base else setting.objective(objective),
+            config=_UNUSED if is_base else setting.objective(objective),
             rl=RlConfig(n_steps=0) if is_base else setting.rl(objective),
             eval_steps=(0,) if is_base else setting.steps(objective),
             seed=seed,
