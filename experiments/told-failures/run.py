@@ -31,9 +31,8 @@ from twiceshy.evidence.stats import clustered_mean, flips, holm, paired_differen
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
 
-from prompts import (  # noqa: E402 - a folder that is no package
+from prompts import (  # noqa: E402 - beside this script
     ARMS,
     WORLDS,
     Arm,
@@ -312,8 +311,11 @@ def _trained_worlds(mix: Mix) -> set[str]:
 
 def _places(trained: set[str]) -> dict[str, set[str]]:
     """Return the groups of worlds that results are given for."""
-    names = {w.name for w in WORLDS}
-    return {"parcel": {"parcel"}, "other worlds": names - trained, HELD_OUT_WORLD: {HELD_OUT_WORLD}}
+    others = {w.name for w in WORLDS} - trained
+    places = {"parcel": {"parcel"}, "other worlds": others, HELD_OUT_WORLD: {HELD_OUT_WORLD}}
+    if others == {HELD_OUT_WORLD}:
+        del places["other worlds"]
+    return places
 
 
 def _share(answers: Iterable[Answer], arm: str, worlds: set[str]) -> float | None:
@@ -479,7 +481,7 @@ def plot(result: dict[str, Any], path: Path) -> None:
         for x, (_, shares) in zip(xs[1:], series, strict=True):
             right.bar(x, shares[arm]["mean"], 0.18, color=tint)
             right.plot([x] * len(SEEDS), shares[arm]["shares"], "k.", markersize=4)
-    labels = ["before", "failures", "positives", "both", "placebo", "both,\nfour worlds"]
+    labels = ["before", "failures", "positives", "both", "placebo", "both, four\n(asked: call)"]
     right.set_xticks(range(len(labels)), labels)
     right.axhline(0.5, color="black", linewidth=1, linestyle=":")
     right.set_ylim(0, 1.02)

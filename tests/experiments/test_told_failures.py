@@ -96,11 +96,8 @@ def test_items_are_balanced_and_training_shares_nothing_with_them(world: object)
     ],
 )
 def test_an_answer_in_words_that_names_no_option_is_unread_and_not_wrong(
-    said: str, right: bool | None
+    said: str, right: bool | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sys.path.insert(0, str(FOLDER))
-    try:
-        run = _load("run")
-    finally:
-        sys.path.remove(str(FOLDER))
-    assert run.read(said, ITEM) is right
+    monkeypatch.syspath_prepend(str(FOLDER))
+    monkeypatch.setitem(sys.modules, "prompts", prompts)
+    assert _load("run").read(said, ITEM) is right
