@@ -27,7 +27,14 @@ from typing import Any, Literal, NamedTuple, get_args
 import msgspec
 import numpy as np
 
-from twiceshy.evidence.stats import clustered_mean, flips, holm, paired_difference, permutation_test
+from twiceshy.evidence.stats import (
+    clustered_mean,
+    flips,
+    holm,
+    paired_difference,
+    permutation_test,
+    wilson,
+)
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 HERE = Path(__file__).resolve().parent
@@ -221,6 +228,7 @@ def ask_endpoint(url: str, *, model: str, n: int) -> None:
             said = client.complete(asked, max_tokens=12).lower()
             answers.append(Answer(item.world.name, item.name, arm, read(said, item), None))
             print(f"{len(answers)} of {5 * n * len(arms)}", end="\r", file=sys.stderr)
+    print(file=sys.stderr)
     rows = by_arm(answers, arms)
     told = [f"# {model}, {n} items a world", "", *_arm_rows(rows)]
     Path("told-failures-endpoint.json").write_text(json.dumps(rows, indent=1) + "\n")
@@ -249,8 +257,8 @@ def by_arm(answers: Iterable[Answer], arms: Sequence[str]) -> dict[str, dict[str
             table[answer.arm][answer.world].append(answer.right)
     rows = {}
     for arm in arms:
-        values = [float(v) for world in table[arm].values() for v in world]
-        mean = clustered_mean(values)
+        values = [v for world in table[arm].values() for v in world]
+        mean = wilson(sum(values), len(values))
         rows[arm] = {
             "right": mean.value,
             "low": mean.low,
