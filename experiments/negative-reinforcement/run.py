@@ -2,9 +2,9 @@
 
     python experiments/negative-reinforcement/run.py [--processes 2] [--folder FOLDER]
 
-Goes on where it stopped; several calls with one folder share the work. `--report` writes the report
-of the runs that are there without doing any. Writes result.json, result.md, plot.png and runs.jsonl
-beside this file.
+Goes on where it stopped; several calls with one folder share the work. `--go-on` takes the runs in
+runs.jsonl as done and does the rest. `--report` writes the report of the runs that are there
+without doing any. Writes result.json, result.md, plot.png and runs.jsonl beside this file.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from twiceshy.evidence.report import Report, Table
 from twiceshy.files import write_whole
 from twiceshy.training.studies.negative.plan import full_plan
 from twiceshy.training.studies.negative.plot import draw_curves
+from twiceshy.training.studies.negative.runs import Run
 from twiceshy.training.studies.negative_reinforcement import (
     finished_runs,
     report_negative_reinforcement,
@@ -34,8 +35,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=HERE.parents[1] / "scratch" / HERE.name)
     parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--go-on", action="store_true", help="keep the runs in runs.jsonl")
     parser.add_argument("--report", action="store_true", help="only report what is there")
     given = parser.parse_args()
+    if given.go_on:
+        unpack(given.folder)
     if given.report:
         report = report_negative_reinforcement(given.folder)
     else:
@@ -52,6 +56,14 @@ def main() -> None:
     write_whole(HERE / "result.md", markdown(report).encode())
     draw_curves(full_plan(), runs, HERE / "plot.png")
     print(markdown(report))
+
+
+def unpack(folder: Path) -> None:
+    """Put the kept runs into a folder, where they are not done again."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for line in (HERE / "runs.jsonl").read_bytes().splitlines():
+        run = msgspec.json.decode(line, type=Run)
+        write_whole(folder / f"{run.job.name}.json", line + b"\n")
 
 
 def _show():
