@@ -279,3 +279,13 @@ def test_rules_by_hand(rollouts: Rollouts) -> None:
 def test_limits_out_of_range(limits: str) -> None:
     with pytest.raises(BadInput, match=r"stop\."):
         parse_config("", overrides=[f"stop.{limits}"])
+
+
+def test_a_step_that_nobody_judged_has_no_accuracy_and_no_advantage() -> None:
+    config = objective_config(
+        'schedules.lambda_pos = { kind = "linear", start = 0, end = 1, steps = 4 }'
+    )
+    found = step_objective(config, group_size=G)
+    labels = torch.zeros(2 * G, dtype=torch.int8)
+    group = torch.arange(2).repeat_interleave(G)
+    assert found.advantages(labels, group, step=3).tolist() == [0.0] * (2 * G)

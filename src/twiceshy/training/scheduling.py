@@ -124,6 +124,8 @@ class Scheduled(msgspec.Struct, frozen=True):
     def __call__(self, labels: Tensor, group: Tensor, *, step: int, **more: Tensor) -> Tensor:
         """Return the advantages of a step."""
         n_scored = int((labels != 0).sum())
-        accuracy = int((labels > 0).sum()) / n_scored if n_scored else 0.0
+        if n_scored == 0:  # the share of successes is undefined, and nothing has an advantage
+            return labels.float()
+        accuracy = int((labels > 0).sum()) / n_scored
         values = {name: each.at(step, accuracy) for name, each in self.schedules.items()}
         return self.advantages(labels, group, **values, **more)
