@@ -197,8 +197,8 @@ def _grouped(
         "ORDER BY task, policy",
         [name],
     ).fetchnumpy()
-    # Only an ENUM column would come back as anything but an array.
-    return {name: np.asarray(column) for name, column in columns.items()}
+    # Masked where null; only an ENUM column would come back as anything but an array.
+    return {name: np.asanyarray(column) for name, column in columns.items()}
 
 
 def _check(
