@@ -24,7 +24,7 @@ from twiceshy.integrations.textworld.scene import GOAL, scene
 from twiceshy.lessons import Lesson, Status
 from twiceshy.memory.bank import Add, Bank
 from twiceshy.memory.recall import Wish, allowed, line_of, placebo_of, recall, render
-from twiceshy.models import Completer, OpenAICompleter
+from twiceshy.models import Completer, OpenAICompleter, ask
 
 VERSION = 1
 """Of the prompt; it is part of the policy's name."""
@@ -123,7 +123,7 @@ class ModelPlayer:
 
     def _ask(self, prompt: str) -> str:
         """Put one question: the only place at which a model is called."""
-        return self.completer.complete(prompt, system=SYSTEM, max_tokens=MAX_TOKENS)
+        return ask(self.completer, prompt, system=SYSTEM, max_tokens=MAX_TOKENS)
 
     def _left(
         self, offered: Sequence[Option], known: Briefing, *, before: Sequence[Option]
