@@ -192,11 +192,13 @@ def _grouped(
         )
     )
     odd = f"count(*) FILTER (outcome NOT IN {_OUTCOMES} OR recorded NOT IN {_OUTCOMES}) AS n_odd"
-    return connection.execute(
+    columns = connection.execute(
         f"SELECT task, policy, {counts}, {odd} FROM ({selected}) GROUP BY task, policy "
         "ORDER BY task, policy",
         [name],
     ).fetchnumpy()
+    # Only an ENUM column would come back as anything but an array.
+    return {name: np.asarray(column) for name, column in columns.items()}
 
 
 def _check(
