@@ -37,7 +37,7 @@ class _Text(NamedTuple):
 def teacher_context(
     rung: Rung, attempt: Attempt, *, group: Group, material: Material | None = None
 ) -> TeacherContext | NoContext:
-    """Return what a teacher on this rung sees about an attempt, or why there is nothing to see.
+    r"""Return what a teacher on this rung sees about an attempt, or why there is nothing to see.
 
     Args:
         rung: How much to show.
@@ -57,7 +57,7 @@ def teacher_context(
         >>> group = Group("t", "unknown", (right, wrong))
         >>> context = teacher_context(Rung.SOLUTION_WITHOUT_THINKING, wrong, group=group)
         >>> context.text, context.sources, context.reveals_answer
-        ('A right solution:\\nIt is 5.', ('a',), True)
+        ('A right solution:\nIt is 5.', ('a',), True)
         >>> teacher_context(Rung.CRITIQUE, right, group=group).why
         'only a failure can be criticised; this is a success'
     """
@@ -80,7 +80,10 @@ def teacher_context(
 
 
 def ladder(
-    groups: Iterable[Group], *, rungs: Iterable[Rung] = tuple(Rung), material: Material | None = None
+    groups: Iterable[Group],
+    *,
+    rungs: Iterable[Rung] = tuple(Rung),
+    material: Material | None = None,
 ) -> Iterator[TeacherContext | NoContext]:
     """Yield each rung's context for every scored attempt of the groups, attempt by attempt.
 
@@ -140,11 +143,18 @@ def _skill_mistake(case: _Case) -> _Text | str:
     if not lessons:
         return "no lesson is known for this task"
     pairs = "\n".join(f"- {_pair(lesson)}" for lesson in lessons)
-    return _Text(f"From earlier attempts at tasks like this:\n{pairs}", tuple(x.id for x in lessons))
+    return _Text(
+        f"From earlier attempts at tasks like this:\n{pairs}", tuple(x.id for x in lessons)
+    )
 
 
 def _pair(lesson: Lesson) -> str:
-    return lesson.text
+    """The skill, then the mistake it is set against; a lesson without a mistake is its text."""
+    when = f"When {lesson.trigger}: " if lesson.trigger else ""
+    if not lesson.action:
+        return lesson.text
+    skill = f"{when}{lesson.instead}. " if lesson.instead else when
+    return f"{skill}Common mistake: {lesson.action}." + (f" {lesson.why}" if lesson.why else "")
 
 
 def _answer_alone(case: _Case) -> _Text | str:

@@ -90,9 +90,7 @@ def _policy_steps(attempt: Attempt) -> list[tuple[int, str]]:
 
 def _shared(mine: list[tuple[int, str]], theirs: list[tuple[int, str]]) -> int:
     pairs = zip(mine, theirs, strict=False)
-    return next(
-        (n for n, (a, b) in enumerate(pairs) if a[1] != b[1]), min(len(mine), len(theirs))
-    )
+    return next((n for n, (a, b) in enumerate(pairs) if a[1] != b[1]), min(len(mine), len(theirs)))
 
 
 def _reply(steps: Sequence[Step], index: int) -> str:

@@ -41,9 +41,7 @@ def trace_of(attempt: Attempt) -> str:
 
 def solution_of(attempt: Attempt) -> str:
     """Return what the policy wrote without its deliberation."""
-    said = [
-        written(step, thinking=False) for step in attempt.steps if step.role == "assistant"
-    ]
+    said = [written(step, thinking=False) for step in attempt.steps if step.role == "assistant"]
     return "\n".join(text for text in said if text) or (attempt.answer or "")
 
 
