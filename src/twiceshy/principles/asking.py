@@ -87,7 +87,7 @@ class Asker:
         return Spent(
             n_calls=len(self._calls),
             n_known=self._n_known,
-            failed=dict(Counter(each.finish for each in self._calls if not each.ok)),
+            failed=dict(Counter(str(each.finish) for each in self._calls if not each.ok)),
             n_not_asked=self._n_not_asked,
             prompt_tokens=sum(each.prompt_tokens or 0 for each in counted),
             completion_tokens=sum(each.completion_tokens or 0 for each in counted),

@@ -14,7 +14,7 @@ The contract:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import msgspec
 import numpy as np
@@ -89,10 +89,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 class Gate(Protocol):
     """Judges one candidate on one bench; the module's docstring is the contract."""
 
-    @property
-    def name(self) -> str:
-        """Its name in reports and step files."""
-        ...
+    name: ClassVar[str]
+    """Its name in reports and step files."""
 
     def judge(self, candidate: Candidate, bench: Bench) -> Verdict:
         """Return the verdict."""
