@@ -192,11 +192,13 @@ def _grouped(
         )
     )
     odd = f"count(*) FILTER (outcome NOT IN {_OUTCOMES} OR recorded NOT IN {_OUTCOMES}) AS n_odd"
-    return connection.execute(
+    # With pandas about, an ENUM column would come as its Categorical; there is none here.
+    columns: dict[str, Any] = connection.execute(
         f"SELECT task, policy, {counts}, {odd} FROM ({selected}) GROUP BY task, policy "
         "ORDER BY task, policy",
         [name],
     ).fetchnumpy()
+    return columns
 
 
 def _check(
