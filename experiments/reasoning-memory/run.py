@@ -3,18 +3,19 @@
     python experiments/reasoning-memory/run.py [--quick] [--processes 2]
     python experiments/reasoning-memory/run.py --model-url http://127.0.0.1:8080/v1 --model NAME
 
-Needs `pip install "twiceshy[textworld,embed]"`, and `openai` for a model. Writes result.json, result.md
-and plot.png beside this file (for `--quick` and for a model into the folder of unfinished work).
-An interrupted run goes on where it stopped.
+Needs `pip install "twiceshy[textworld,embed]"`, and `openai` for a model. Writes result.json,
+result.md and plot.png beside this file (for `--quick` and for a model into the folder of unfinished
+work). An interrupted run goes on where it stopped.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from pathlib import Path
 
-from twiceshy.integrations.textworld.reasoning_memory import run_reasoning_memory, write_result
+from twiceshy.integrations.textworld.reasoning_memory import run_reasoning_memory
 
 HERE = Path(__file__).resolve().parent
 
@@ -31,7 +32,7 @@ def main() -> None:
     given = parser.parse_args()
     part = ("-quick" if given.quick else "") + (f"-{given.model}" if given.model else "")
     work = given.work or Path.home() / ".cache" / "twiceshy" / f"reasoning-memory{part}"
-    report = run_reasoning_memory(
+    run_reasoning_memory(
         work,
         quick=given.quick,
         processes=given.processes,
@@ -40,9 +41,10 @@ def main() -> None:
         only_report=given.so_far,
         progress=lambda done, n, name: print(f"{done} of {n}: {name}", file=sys.stderr),
     )
-    out = work if part else HERE
-    write_result(report, out)
-    print((out / "result.md").read_text())
+    if not part:
+        for name in ("result.json", "result.md", "plot.png"):
+            shutil.copy(work / name, HERE / name)
+    print((work / "result.md").read_text())
 
 
 if __name__ == "__main__":

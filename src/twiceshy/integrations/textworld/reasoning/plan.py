@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-Source = Literal["success", "failure", "both"]
+Source = Literal["none", "success", "failure", "both"]
 Gate = Literal["append", "lesson", "set"]
 """What becomes of a proposed lesson: it is used at once; each waits for its own trial; all wait for
 the trial of the set they are told in."""
@@ -66,6 +66,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def arm(self) -> str:
         """What is run, whatever the seed."""
+        if self.source == "none":
+            return "none"
         parts = [self.source, self.gate]
         parts += [f"flipped{round(100 * self.flipped)}"] if self.flipped else []
         parts += [self.schedule] if self.schedule != "parallel" else []
@@ -83,6 +85,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         return QUICK if self.quick else FULL
 
 
+NONE: dict[str, object] = {"source": "none"}
 MAIN: tuple[dict[str, object], ...] = tuple(
     {"source": source, "gate": gate}
     for gate in ("append", "lesson")
@@ -102,8 +105,8 @@ MORE: tuple[dict[str, object], ...] = (
 
 def jobs_of(*, quick: bool, model: str = "", url: str = "") -> list[Job]:
     """Return the streams, seed by seed, so that an unfinished run is balanced."""
-    arms = [*MAIN, *MORE]
-    chosen = [arms[0], arms[1], arms[2], arms[3], arms[6]] if quick else arms
+    arms = [NONE, *MAIN, *MORE]
+    chosen = [NONE, *MAIN[:4], MORE[0]] if quick else arms
     return [
         msgspec.convert({**arm, "seed": seed, "quick": quick, "model": model, "url": url}, Job)
         for seed in range(2 if quick else N_SEEDS)

@@ -20,6 +20,7 @@ from twiceshy.integrations.textworld.reasoning.plan import (
     K_SWEEP,
     Job,
     K,
+    Source,
 )
 from twiceshy.integrations.textworld.reasoning.players import StreamPlayer, game_of
 from twiceshy.lessons import Lesson, LessonKind, Status
@@ -32,7 +33,7 @@ from twiceshy.memory.scaling import Request, Scaled, parallel, sequential
 from twiceshy.memory.trials import ALWAYS_SHOWN, Rule, TrialDesign
 from twiceshy.memory.writing import propose_edits
 
-KINDS: dict[str, tuple[LessonKind, ...]] = {
+KINDS: dict[Source, tuple[LessonKind, ...]] = {
     "success": ("demonstration",),
     "failure": ("avoid",),
     "both": ("demonstration", "avoid"),
@@ -102,6 +103,11 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True):
 def run_stream(job: Job) -> Stream:
     """Run one stream from an empty bank to its last test."""
     began = time.process_time()
+    if job.source == "none":
+        with Bank.open(":memory:") as bank:
+            tested = _Streaming(job, bank).test(job.size.n_rounds, k=K)
+        seconds = time.process_time() - began
+        return Stream(arm=job.arm, seed=job.seed, rounds=(), tested=(tested,), cpu_seconds=seconds)
     with Bank.open(":memory:") as bank:
         return _Streaming(job, bank).run(began)
 
@@ -127,10 +133,10 @@ class _Streaming:
             self._learn()
             rounds.append(_round_of(made, self.bank.lessons()))
             if number in self.size.test_after:
-                tested.append(self._test(number, k=K))
+                tested.append(self.test(number, k=K))
         is_plain = self.job.arm == "both-append"
         if is_plain:
-            tested += [self._test(self.size.n_rounds, k=k) for k in K_SWEEP]
+            tested += [self.test(self.size.n_rounds, k=k) for k in K_SWEEP]
         return Stream(
             arm=self.job.arm,
             seed=self.job.seed,
@@ -222,7 +228,7 @@ class _Streaming:
         found = recall(self.bank, task_words(game_of(game_id, None)), **wish.keywords)
         return found.chosen, found.text
 
-    def _test(self, after: int, *, k: int) -> Tested:
+    def test(self, after: int, *, k: int) -> Tested:
         """Attempt the held-out games once each with the bank as it is; nothing is logged."""
         made: list[Attempt] = []
         n_told = 0
