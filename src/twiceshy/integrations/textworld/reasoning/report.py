@@ -181,8 +181,8 @@ def _contrast_table(compared: Sequence[Compared]) -> Table:
         ),
         rows=tuple(_contrast_row(each) for each in compared),
         note="Shown: Holm's p below .05 and both intervals without zero. Flips in per cent of "
-        "games, for one attempt of each arm; re-run: what a second run of the second arm would lose by "
-        "chance.",
+        "games, for one attempt of each arm; re-run: what a second run of the second arm would lose "
+        "by chance.",
     )
 
 
