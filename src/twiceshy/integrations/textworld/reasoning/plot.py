@@ -13,8 +13,8 @@ from twiceshy.integrations.textworld.reasoning.results import (
     Endings,
     Solved,
     endings_of,
+    held_out_curves,
     solved_of,
-    tested_curves,
 )
 from twiceshy.integrations.textworld.reasoning.streams import Stream
 
@@ -60,7 +60,7 @@ def draw(streams: Sequence[Stream], path: Path, *, last: int) -> None:
     figure = Figure(figsize=(13, 7.2), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(2, 3)
-    curves, found = tested_curves(streams), endings_of(streams, last=last)
+    curves, found = held_out_curves(streams), endings_of(streams, last=last)
     for axes, (title, lines) in zip(panels.flat, _LINES.items(), strict=False):
         _growth(axes, curves, lines=lines, none=found.get("none"), title=title)
     _recalled(panels[1][1], found)

@@ -17,9 +17,9 @@ from twiceshy.integrations.textworld.reasoning.results import (
     Solved,
     compare,
     endings_of,
+    held_out_curves,
     online_curves,
     solved_of,
-    tested_curves,
 )
 from twiceshy.integrations.textworld.reasoning.streams import Stream
 
@@ -36,7 +36,7 @@ def report_of(streams: Sequence[Stream], *, size: Size, n_jobs: int) -> Report:
     """
     found = endings_of(streams, last=size.n_rounds)
     compared = compare(found)
-    curves, online, solved = tested_curves(streams), online_curves(streams), solved_of(streams)
+    curves, online, solved = held_out_curves(streams), online_curves(streams), solved_of(streams)
     return Report(
         kind="reproduce reasoning-memory",
         title="Do failures add anything to a memory of successes?",
@@ -181,8 +181,8 @@ def _contrast_table(compared: Sequence[Compared]) -> Table:
         ),
         rows=tuple(_contrast_row(each) for each in compared),
         note="Shown: Holm's p below .05 and both intervals without zero. Flips in per cent of "
-        "games, for one attempt of each arm; re-run: what a second run of the second arm would lose "
-        "by chance.",
+        "games, for one attempt of each arm; re-run: what a second run of the second arm would "
+        "lose by chance.",
     )
 
 

@@ -146,7 +146,7 @@ class Curve(NamedTuple):
     n_seeds: int
 
 
-def tested_curves(streams: Sequence[Stream]) -> dict[str, Curve]:
+def held_out_curves(streams: Sequence[Stream]) -> dict[str, Curve]:
     """Return held-out success of each arm after each tested round."""
     points: dict[str, dict[int, list[float]]] = {}
     for each in streams:
