@@ -62,7 +62,8 @@ class OpenAICompleter:
         self.name = model
         self.limits = limits or Limits()
         self._client = open_client(
-            "asking a language model",
+            self,
+            feature="asking a language model",
             base_url=base_url,
             api_key=api_key,
             timeout=timeout,

@@ -50,6 +50,8 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 async def arun(work: Coroutine[Any, Any, T]) -> T:
     """Run work to its end from any event loop; cancelling cancels it."""
+    if asyncio.get_running_loop() is loop():
+        return await work
     return await asyncio.wrap_future(start(work))
 
 
