@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from math import fsum
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -50,23 +52,40 @@ class SidecarCounts(NamedTuple):
 def count_sidecar(connection: duckdb.DuckDBPyConnection, path: Path) -> SidecarCounts:
     """Return the account of a sidecar on disk."""
     source = f"read_parquet({quoted(str(path))})"
-    cells = connection.execute(
-        f"SELECT state, outcome, why, count(*), sum(advantage::DOUBLE) FROM {source}"
-        " GROUP BY ALL ORDER BY ALL"
-    ).fetchall()
+    cells = _cells(
+        connection.execute(
+            f"SELECT state, outcome, why, advantage::DOUBLE, count(*) FROM {source}"
+            " GROUP BY ALL ORDER BY ALL"
+        ).fetchall()
+    )
     # A group of n rows is in the file n times.
     groups = connection.execute(
         f"SELECT state, sum(n_rows // group_size)::BIGINT, min(group_size), max(group_size) FROM"
         f" (SELECT state, group_size, count(*) AS n_rows FROM {source} GROUP BY ALL)"
         " GROUP BY state ORDER BY state"
     ).fetchall()
-    lucky = connection.execute(f"SELECT count(p_lucky), sum(p_lucky) FROM {source}").fetchone()
+    lucky = connection.execute(
+        f"SELECT p_lucky, count(*) FROM {source} WHERE p_lucky IS NOT NULL GROUP BY ALL"
+    ).fetchall()
     sizes = (min((g[2] for g in groups), default=0), max((g[3] for g in groups), default=0))
-    judged, expected = lucky or (0, None)
     return SidecarCounts(
-        cells=tuple(Cell(*row) for row in cells),
+        cells=cells,
         n_groups={row[0]: row[1] for row in groups},
         group_sizes=sizes,
-        n_lucky_judged=judged,
-        expected_lucky=expected,
+        n_lucky_judged=sum(n for _, n in lucky),
+        expected_lucky=fsum(p * n for p, n in lucky) if lucky else None,
     )
+
+
+def _cells(rows: Iterable[tuple[str, str, str, float | None, int]]) -> tuple[Cell, ...]:
+    """Return cells from counts by advantage; sums are exact, whatever order they come in."""
+    found: dict[tuple[str, str, str], list[tuple[float | None, int]]] = {}
+    for state, outcome, why, advantage, n_rows in rows:
+        found.setdefault((state, outcome, why), []).append((advantage, n_rows))
+    return tuple(Cell(*key, *_summed(parts)) for key, parts in found.items())
+
+
+def _summed(parts: Iterable[tuple[float | None, int]]) -> tuple[int, float | None]:
+    held = tuple(parts)
+    weights = [advantage * n for advantage, n in held if advantage is not None]
+    return sum(n for _, n in held), fsum(weights) if weights else None

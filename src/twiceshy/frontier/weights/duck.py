@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twiceshy.errors import BadInput
 from twiceshy.files import whole_file
@@ -90,21 +90,23 @@ def checked_target(target: str | Path) -> Path:
     """Return the path of the sidecar.
 
     Raises:
-        BadInput: Its name has another ending.
+        BadInput: Its name has another ending, or its folder does not exist.
     """
-    if Path(target).suffix.lower() != ".parquet":
+    place = Path(target)
+    if place.suffix.lower() != ".parquet":
         raise BadInput("a name that ends in .parquet", got=str(target), where="--out")
-    return Path(target)
+    if not place.parent.is_dir():
+        raise BadInput("a folder that exists", got=str(place.parent), where="--out")
+    return place
 
 
 @contextmanager
-def opened(folder: Path | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+def opened(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """Yield a connection held to `THREADS` and `MEMORY_LIMIT`; what is more goes to the folder."""
     import duckdb
 
-    place = folder if folder is not None and folder.is_dir() else None
-    with tempfile.TemporaryDirectory(dir=place, prefix=".twiceshy-") as spill:
-        config = {
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".twiceshy-") as spill:
+        config: dict[str, Any] = {
             "memory_limit": MEMORY_LIMIT,
             "threads": THREADS,
             "temp_directory": spill,
@@ -137,13 +139,25 @@ def naming(where: str) -> Iterator[None]:
 def copy_sidecar(
     connection: duckdb.DuckDBPyConnection, selected: str, target: Path, *, files: Sequence[str]
 ) -> None:
-    """Write selected sidecar rows in the order of files and rows, with names for file indices."""
+    """Write selected sidecar rows in the order of files and rows, with names for file indices.
+
+    Raises:
+        OSError: The target cannot be written.
+    """
+    import duckdb
+
     names = ", ".join(quoted(name) for name in files)
     listed = ", ".join(SIDECAR[1:])
-    connection.execute(
-        f"COPY (SELECT ([{names}])[file_index + 1] AS file, {listed} FROM ({selected})"
-        f" ORDER BY file_index, row) TO {quoted(str(target))} (FORMAT parquet, COMPRESSION zstd)"
+    ordered = (
+        f"SELECT ([{names}])[file_index + 1] AS file, {listed} FROM ({selected})"
+        " ORDER BY file_index, row"
     )
+    try:
+        connection.execute(
+            f"COPY ({ordered}) TO {quoted(str(target))} (FORMAT parquet, COMPRESSION zstd)"
+        )
+    except duckdb.IOException as error:
+        raise OSError(str(error)) from error
 
 
 def _job(

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from twiceshy.errors import BadInput
+from twiceshy.frontier.columns import quoted
 
 _REMOTE = re.compile(r"[a-z][a-z0-9+.-]+://")
 _IMPORT = "Make one with: twiceshy import FILE -o attempts.parquet"
@@ -55,6 +56,21 @@ def parquet_files(paths: Sequence[str], *, target: str | Path | None = None) -> 
             fix="Give it another name or folder; the attempts are never rewritten.",
         )
     return tuple(found)
+
+
+def count_rows(paths: Sequence[str]) -> int:
+    """Return the rows of files on this machine, by their footers; 0 where one cannot be read."""
+    import duckdb
+
+    names = ", ".join(quoted(glob.escape(name)) for name in parquet_files(paths))
+    try:
+        with duckdb.connect(":memory:") as connection:
+            found = connection.execute(
+                f"SELECT sum(num_rows)::BIGINT FROM parquet_file_metadata([{names}])"
+            ).fetchone()
+    except duckdb.Error:
+        return 0
+    return int(found[0]) if found else 0
 
 
 def _meant(path: str) -> list[str]:

@@ -1,8 +1,9 @@
 """From marked rows to a sidecar, as SQL on any DuckDB connection.
 
-Marked rows are (file_index INTEGER, row BIGINT, task, policy, kind UTINYINT, outcome UTINYINT):
-outcome is a code into `OUTCOMES`, or `ODD`; kind is the same, or `TRUNCATED` where the row
-abstains; an `id` may be beside them. They may be a file, a glob or an Arrow table; a group's rows may lie anywhere in them.
+Marked rows are (file_index INTEGER, row BIGINT, task, policy, kind UTINYINT, outcome UTINYINT).
+`outcome` is a code into `OUTCOMES`, or `ODD`; `kind` is the same, or `TRUNCATED` where the row
+abstains; an `id` may be beside them. They may be files or an Arrow table, and a group's rows may
+lie anywhere in them.
 """
 
 from __future__ import annotations
@@ -124,9 +125,9 @@ def _profiles(connection: duckdb.DuckDBPyConnection) -> Profiles:
     found = connection.execute(
         f"SELECT {_PROFILE} FROM weigh_profile ORDER BY profile"
     ).fetchnumpy()
+    p0 = np.ma.filled(np.ma.asarray(found.pop("p0")).astype(float), np.nan)
     counts = {name: np.ma.getdata(column).astype(np.int64) for name, column in found.items()}
-    p0 = np.ma.filled(np.ma.asarray(found["p0"]).astype(float), np.nan)
-    return Profiles(**(counts | {"p0": p0}))
+    return Profiles(**counts, p0=p0)
 
 
 def _keep(connection: duckdb.DuckDBPyConnection, name: str, columns: dict[str, Any]) -> None:
