@@ -32,8 +32,8 @@ def mark_rows(table: pa.Table, *, job: Job, n_buckets: int = 1) -> pa.Table:
     with _connection() as connection:
         connection.register("part", table)
         bucket = f"(hash(task, policy) % {n_buckets})::INTEGER AS bucket"
-        marked = connection.execute(f"SELECT *, {bucket} FROM ({mark_sql('part', job=job)})")
-        return marked.to_arrow_table()
+        marked = mark_sql("part", job=job)
+        return connection.from_query(f"SELECT *, {bucket} FROM ({marked})").to_arrow_table()
 
 
 def weigh_rows(marked: pa.Table, *, job: Job) -> pa.Table:
@@ -45,7 +45,8 @@ def weigh_rows(marked: pa.Table, *, job: Job) -> pa.Table:
     with _connection() as connection:
         connection.register("part", marked)
         selected = weigh(connection, "SELECT * FROM part", job=job)
-        return connection.execute(f"SELECT {', '.join(SIDECAR)} FROM ({selected})").to_arrow_table()
+        listed = ", ".join(SIDECAR)
+        return connection.from_query(f"SELECT {listed} FROM ({selected})").to_arrow_table()
 
 
 def by_id(marked: pa.Table, *, n_buckets: int) -> pa.Table:
@@ -53,7 +54,7 @@ def by_id(marked: pa.Table, *, n_buckets: int) -> pa.Table:
     with _connection() as connection:
         connection.register("part", marked)
         selected = f"SELECT id, (hash(id) % {n_buckets})::INTEGER AS bucket FROM part"
-        return connection.execute(f"{selected} WHERE id IS NOT NULL").to_arrow_table()
+        return connection.from_query(f"{selected} WHERE id IS NOT NULL").to_arrow_table()
 
 
 def check_ids(ids: pa.Table) -> pa.Table:

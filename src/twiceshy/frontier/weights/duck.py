@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from twiceshy.errors import BadInput
 from twiceshy.files import whole_file
 from twiceshy.frontier.columns import choose_columns, quoted
@@ -18,7 +20,7 @@ from twiceshy.frontier.weights.inputs import parquet_files
 from twiceshy.frontier.weights.refusing import Job, refuse_duplicates, refuse_no_label
 from twiceshy.frontier.weights.rulings import check_settings
 from twiceshy.frontier.weights.settings import WeightSettings
-from twiceshy.frontier.weights.steps import SIDECAR, mark_sql, weigh
+from twiceshy.frontier.weights.steps import SIDECAR, keep_table, mark_sql, weigh
 
 if TYPE_CHECKING:
     import duckdb
@@ -146,10 +148,11 @@ def copy_sidecar(
     """
     import duckdb
 
-    names = ", ".join(quoted(name) for name in files)
+    index, names = np.arange(len(files)), np.array(files, dtype=object)
+    keep_table(connection, "weigh_file", {"file_index": index, "file": names})
     listed = ", ".join(SIDECAR[1:])
     ordered = (
-        f"SELECT ([{names}])[file_index + 1] AS file, {listed} FROM ({selected})"
+        f"SELECT file, {listed} FROM ({selected}) JOIN weigh_file USING (file_index)"
         " ORDER BY file_index, row"
     )
     try:

@@ -74,13 +74,13 @@ def weigh(connection: duckdb.DuckDBPyConnection, rows: str, *, job: Job) -> str:
         "n_scored": scored,
         "group_size": np.repeat(profiles.n_rows, N_KINDS),
     }
-    _keep(connection, "weigh_ruling", {**keys, **counts, **rulings})
+    keep_table(connection, "weigh_ruling", {**keys, **counts, **rulings})
     names = ", ".join(f"'{name}'" for name in OUTCOMES)
     return (
-        f"SELECT file_index, row, ([{names}])[outcome + 1] AS outcome, state,"
+        f"SELECT file_index, row, ([{names}])[outcome + 1] AS outcome, state::VARCHAR AS state,"
         " n_success::INTEGER AS n_success, n_scored::INTEGER AS n_scored,"
         " group_size::INTEGER AS group_size, nullif(advantage, 'NaN'::FLOAT) AS advantage,"
-        " nullif(p_lucky, 'NaN'::DOUBLE) AS p_lucky, keep, why"
+        " nullif(p_lucky, 'NaN'::DOUBLE) AS p_lucky, keep, why::VARCHAR AS why"
         f" FROM ({rows}) JOIN weigh_group USING (task, policy)"
         " JOIN weigh_ruling USING (profile, kind)"
     )
@@ -99,7 +99,7 @@ def _count_groups(
     if isinstance(settings.p0, Mapping):
         tasks = np.array(list(settings.p0), dtype=object)
         rates = np.array(list(settings.p0.values()), dtype=float)
-        _keep(connection, "weigh_p0", {"task": tasks, "p0": rates})
+        keep_table(connection, "weigh_p0", {"task": tasks, "p0": rates})
         joined = " LEFT JOIN weigh_p0 USING (task)"
     elif settings.p0 is not None:
         p0 = repr(float(settings.p0))
@@ -130,7 +130,7 @@ def _profiles(connection: duckdb.DuckDBPyConnection) -> Profiles:
     return Profiles(**counts, p0=p0)
 
 
-def _keep(connection: duckdb.DuckDBPyConnection, name: str, columns: dict[str, Any]) -> None:
+def keep_table(connection: duckdb.DuckDBPyConnection, name: str, columns: dict[str, Any]) -> None:
     """Make a table of numpy columns."""
     connection.register("weigh_columns", columns)
     connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM weigh_columns")
