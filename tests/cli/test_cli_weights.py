@@ -98,7 +98,8 @@ def test_the_engine_follows_the_input(attempts: Path, monkeypatch: pytest.Monkey
     with pytest.raises(BadInput, match="files of this machine"):
         choose_engine(["s3://bucket/a.parquet"], "duckdb")
     monkeypatch.setattr("twiceshy.cli.weights._MANY_ROWS", 5)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    installed: list[str] = ["ray"]
+    monkeypatch.setattr("importlib.util.find_spec", lambda *_: installed or None)
     assert choose_engine(["attempts.parquet"], "auto") == "ray"
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    installed.clear()
     assert choose_engine(["attempts.parquet"], "auto") == "duckdb"
