@@ -98,18 +98,25 @@ def ruling(
         return Status.SHADOW, f"recalled in {effect.n_recalled} runs: worth a trial"
     if status not in (Status.SHADOW, Status.ACTIVE):
         return status, "not in trial"
-    is_harmful = found.n >= chosen.min_scored and found.e_worse >= 1 / chosen.alpha
-    if status is Status.SHADOW and not is_harmful and _set_helps(whole, rule=chosen):
+    if found.n >= chosen.min_scored:
+        decided = _by_own_trial(found, rule=chosen)
+        if decided is not None:
+            return decided
+    if status is Status.SHADOW and _set_helps(whole, rule=chosen):
         return Status.ACTIVE, "the set it is told with helps"
     if found.n < chosen.min_scored:
         return status, f"n = {found.n} of {chosen.min_scored} before any verdict"
-    if is_harmful:
-        return Status.QUARANTINED, f"harms: {_told(found)}, e = {found.e_worse:.3g}"
-    if found.high is not None and found.high < chosen.worth:
-        return Status.RETIRED, f"not worth its words: {_told(found)}, below {chosen.worth:+.2f}"
-    if found.e_better >= 1 / chosen.alpha:
-        return Status.ACTIVE, f"helps: {_told(found)}, e = {found.e_better:.3g}"
     return status, f"undecided: {_told(found)}"
+
+
+def _by_own_trial(found: Contrast, *, rule: Rule) -> tuple[Status, str] | None:
+    if found.e_worse >= 1 / rule.alpha:
+        return Status.QUARANTINED, f"harms: {_told(found)}, e = {found.e_worse:.3g}"
+    if found.high is not None and found.high < rule.worth:
+        return Status.RETIRED, f"not worth its words: {_told(found)}, below {rule.worth:+.2f}"
+    if found.e_better >= 1 / rule.alpha:
+        return Status.ACTIVE, f"helps: {_told(found)}, e = {found.e_better:.3g}"
+    return None
 
 
 def _set_helps(whole: Contrast | None, *, rule: Rule) -> bool:
