@@ -90,8 +90,8 @@ def _growth(
     axes.set_title(title)
     axes.set_xlabel("rounds of 48 attempts")
     axes.set_ylabel("held-out games won, %")
-    axes.set_ylim(0, 100)
-    axes.legend(fontsize=8, loc="upper left")
+    _room_above(axes)
+    axes.legend(fontsize=8, loc="upper center", ncols=2)
 
 
 def _recalled(axes: Any, found: Mapping[str, Endings]) -> None:
@@ -111,7 +111,14 @@ def _recalled(axes: Any, found: Mapping[str, Endings]) -> None:
     axes.set_title("Lessons recalled (both, last bank)")
     axes.set_xlabel("at most")
     axes.set_ylabel("held-out games, %")
-    axes.legend(fontsize=8, loc="lower right")
+    _room_above(axes)
+    axes.legend(fontsize=8, loc="upper center", ncols=3)
+
+
+def _room_above(axes: Any) -> None:
+    """Leave a band above 100 % for the legend."""
+    axes.set_ylim(0, 130)
+    axes.set_yticks(range(0, 101, 20))
 
 
 def _scaling(axes: Any, solved: Mapping[str, Solved]) -> None:
