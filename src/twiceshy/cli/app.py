@@ -14,6 +14,7 @@ from twiceshy.cli import (
     bank_moving,
     collect,
     demo,
+    distill,
     doctor,
     learn,
     prove,
@@ -55,6 +56,7 @@ app.add_typer(prove.app, name="prove")
 app.add_typer(audit.app, name="audit")
 app.add_typer(collect.app, name="collect")
 app.add_typer(doctor.app, name="doctor")
+app.add_typer(distill.app, name="distill")
 app.command("train", short_help="Train a small policy; pass@k before, during and after.")(
     train.train
 )

@@ -26,6 +26,10 @@ TIMEOUT_S = 180.0
 """How long a process may take to import verl and answer."""
 
 
+_LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""Set to 0 before Ray is imported, a local Ray listens on 127.0.0.1 only, on Linux as well."""
+
+
 class Check(NamedTuple):
     """One thing that was looked at."""
 
@@ -84,9 +88,11 @@ def in_workers() -> list[Check]:
 @contextmanager
 def ray_session() -> Iterator[list[dict[str, Any]]]:
     """Yield the living nodes of Ray; one that was started here is shut down again."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if not os.environ.get("RAY_ADDRESS"):
+        os.environ.setdefault(_LOOPBACK, "0")
     import ray
 
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     ours = not ray.is_initialized()
     if ours:
         with warnings.catch_warnings():
