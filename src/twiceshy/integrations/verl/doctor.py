@@ -7,6 +7,7 @@ estimator", or, with an estimator of verl's own, never uses what was installed.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 from twiceshy.evidence.report import Alarm, Report, Table
@@ -77,7 +79,7 @@ def in_workers() -> list[Check]:
         for address, answer in asked.items():
             name = f"Ray worker on {address}"
             try:
-                checks.append(_judged(name, ray.get(answer, timeout=TIMEOUT_S)))
+                checks.append(judged(name, ray.get(answer, timeout=TIMEOUT_S)))
             except ray.exceptions.RayError as error:
                 told = str(error).strip().splitlines()[-1]
                 fix = "Install twiceshy and verl on that node, in the Python that Ray runs."
@@ -97,7 +99,7 @@ def ray_session() -> Iterator[list[dict[str, Any]]]:
     if ours:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # Ray on its own coming defaults
-            ray.init(logging_level="ERROR", log_to_driver=False, **_where())
+            ray.init(logging_level=logging.ERROR, log_to_driver=False, **_where())
     try:
         yield [node for node in ray.nodes() if node["Alive"]]
     finally:
@@ -148,10 +150,11 @@ def _in_fresh_process() -> Check:
     if answer is None:
         told = done.stderr.strip().splitlines()
         return Check(name, False, told[-1] if told else "no answer", "Run: python -c 'import verl'")
-    return _judged(name, answer)
+    return judged(name, answer)
 
 
-def _judged(name: str, answer: dict[str, Any]) -> Check:
+def judged(name: str, answer: dict[str, Any]) -> Check:
+    """Return what a process's answer to `probe.probe` says."""
     about = f"verl {answer['verl']}, twiceshy {answer['twiceshy']}, Python {answer['python']}"
     if answer["missing"]:
         why = answer["error"] or "the entry point was not loaded"
@@ -164,12 +167,9 @@ def _judged(name: str, answer: dict[str, Any]) -> Check:
 
 def _sampler() -> Check:
     """Look whether the optional sampler could be used: it needs TransferQueue."""
-    try:
-        import transfer_queue  # noqa: F401
-    except ModuleNotFoundError as error:
-        fix = "Only for the sampler KeepAllWrong: pip install TransferQueue"
-        return Check("TransferQueue", None, str(error), fix)
-    return Check("TransferQueue", True, "installed")
+    found = find_spec("transfer_queue") is not None
+    fix = "Only for the sampler KeepAllWrong: pip install TransferQueue"
+    return Check("TransferQueue", found or None, "installed" if found else "not installed", fix)
 
 
 def _report(checks: Sequence[Check], findings: Sequence[Finding]) -> Report:

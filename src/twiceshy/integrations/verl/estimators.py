@@ -92,7 +92,8 @@ def estimate(
             name.removeprefix(PREFIX), labels[sessions.last], sessions, counted, options, node
         )
         of_row = (of_session / sessions.n_outputs)[sessions.of_row, None]
-        advantages = of_row.to(token_level_rewards) * response_mask.bool()
+        weights = of_row.to(token_level_rewards)
+        advantages = torch.where(response_mask.bool(), weights, torch.zeros_like(weights))
     return advantages, advantages
 
 

@@ -46,6 +46,7 @@ class OutcomeRewardManager(NaiveRewardManager):
         self.truncated_as = str(options.get("truncated_as", "abstain"))
         where = "reward.reward_kwargs.truncated_as"
         require_choice(self.truncated_as, known=get_args(TruncatedAs), where=where)
+        self.end_token: int | None = getattr(tokenizer, "eos_token_id", None)
         self.limit = int(config.actor_rollout_ref.rollout.response_length)
 
     async def run_single(self, data: Any) -> dict[str, Any]:
@@ -60,7 +61,7 @@ class OutcomeRewardManager(NaiveRewardManager):
         item = data[-1:][0]
         responses = item.batch["responses"]
         n = int(item.batch["attention_mask"][-responses.shape[-1] :].sum())
-        return n >= self.limit and int(responses[n - 1]) != self.tokenizer.eos_token_id
+        return n >= self.limit and int(responses[n - 1]) != self.end_token
 
 
 def guarded(scorer: Callable[..., Any]) -> Callable[..., Any]:

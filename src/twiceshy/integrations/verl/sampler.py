@@ -60,7 +60,8 @@ class _AllRightOnly(ReplayBuffer):
         """Return the batch, its rows renamed from the prompt's id to their whole key."""
         batch = super()._materialize_batch(partition_id, *args, **named)
         if partition_id != _VALIDATION and batch.keys:
-            ids = TensorDict({"uid": NonTensorStack(*batch.keys)}, batch_size=len(batch.keys))
+            stacked: Any = NonTensorStack(*batch.keys)  # pyrefly: ignore
+            ids = TensorDict({"uid": stacked}, batch_size=len(batch.keys))
             transfer_queue.kv_batch_put(keys=batch.keys, partition_id=partition_id, fields=ids)
         return batch
 
@@ -86,7 +87,8 @@ class KeepAllWrong(_AllRightOnly, ReplayBuffer):
                 fix="Set it to data.train_batch_size, and data.gen_batch_size=1: a prompt that is "
                 "dropped is replaced by one.",
             )
-        self.success, self._right = float(options.get("success", 1.0)), {}
+        self.success = float(options.get("success", 1.0))
+        self._right = {}
         super().__init__(
             trainer_mode=trainer_mode,
             sampler_kwargs=sampler_kwargs,

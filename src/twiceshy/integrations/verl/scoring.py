@@ -81,7 +81,7 @@ def _verdict(said: Mapping[str, Any]) -> Verdict:
             got=repr(said["outcome"]),
             where="scoring function",
         ) from error
-    number = verdict_from_reward(_plain(reward)).reward
+    number = verdict_from_reward(_plain(said.get("raw_reward", reward))).reward
     return Verdict(outcome=outcome, reward=number, reason=str(said.get("reason") or ""))
 
 
