@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from same_batch import our_loop, same_batch, tiny_model
@@ -9,6 +11,7 @@ from verl_case import actor_config, core_algos, keys_of, verl_advantages, verl_l
 
 from twiceshy.errors import BadInput
 from twiceshy.integrations.verl.estimators import ESTIMATORS
+from twiceshy.integrations.verl.launch import check_overrides
 from twiceshy.objectives import denominator_of, topr
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -112,3 +115,32 @@ def test_outputs_of_a_session_count_once_and_weigh_as_one() -> None:
     assert found[:4, 0].tolist() == pytest.approx([1 / 2, 1 / 2, -1 / 2, -1 / 2])
     by_rows = verl_advantages(batch, estimator="twiceshy_rloo", options={})
     assert by_rows[:4, 0].tolist() == pytest.approx([2 / 3, 2 / 3, -2 / 3, -2 / 3])
+
+
+def documented_overrides() -> list[str]:
+    """The command line of docs/trainers-verl.md, as verl would get it."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "trainers-verl.md").read_text()
+    start = page.index("python -m verl.trainer.main_ppo") + len("python -m verl.trainer.main_ppo")
+    return page[start : page.index("```", start)].split()
+
+
+def test_the_documented_command_line_fits_verls_own_configuration() -> None:
+    core_algos()
+    import verl.trainer.config as config_folder
+    from hydra import compose, initialize_config_dir
+    from verl.utils.config import validate_config
+
+    overrides = documented_overrides()
+    assert check_overrides(overrides) == []
+    with initialize_config_dir(str(Path(config_folder.__file__).parent), version_base=None):
+        config = compose("ppo_trainer", overrides=overrides)
+    assert config.algorithm.twiceshy.lambda_pos == 0.1
+    validate_config(config, use_reference_policy=False, use_critic=False)
+    rewards = torch.tensor([[1.0], *[[-1.0]] * 7])
+    found, _ = core_algos().get_adv_estimator_fn(config.algorithm.adv_estimator)(
+        token_level_rewards=rewards,
+        response_mask=torch.ones(8, 1),
+        index=np.array(["task"] * 8, dtype=object),
+        config=config.algorithm,
+    )
+    assert found[:, 0].tolist() == pytest.approx([0.1] + [-1.0] * 7)

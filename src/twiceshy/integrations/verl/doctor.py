@@ -18,6 +18,7 @@ from importlib.metadata import entry_points
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
+from twiceshy.errors import BadInput
 from twiceshy.evidence.report import Alarm, Report, Table
 from twiceshy.integrations.verl.launch import Finding, check_overrides
 from twiceshy.integrations.verl.probe import EXPECTED, probe
@@ -52,6 +53,7 @@ def examine(overrides: Sequence[str] = (), *, workers: bool = True) -> Report:
 
     Raises:
         MissingExtra: If verl is not installed.
+        BadInput: If Ray does not start, or an override is none.
     """
     findings = check_overrides(overrides) if overrides else []
     checks = [_version(), _entry_point(), _policy(), _in_fresh_process(), _sampler()]
@@ -62,6 +64,7 @@ def examine(overrides: Sequence[str] = (), *, workers: bool = True) -> Report:
 
 def in_workers() -> list[Check]:
     """Ask one worker on each node of Ray."""
+    _before_ray()
     try:
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -90,21 +93,38 @@ def in_workers() -> list[Check]:
 @contextmanager
 def ray_session() -> Iterator[list[dict[str, Any]]]:
     """Yield the living nodes of Ray; one that was started here is shut down again."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if not os.environ.get("RAY_ADDRESS"):
-        os.environ.setdefault(_LOOPBACK, "0")
     import ray
 
     ours = not ray.is_initialized()
     if ours:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # Ray on its own coming defaults
-            ray.init(logging_level=logging.ERROR, log_to_driver=False, **_where())
+        _start(ray)
     try:
         yield [node for node in ray.nodes() if node["Alive"]]
     finally:
         if ours:
             ray.shutdown()
+
+
+def _start(ray: Any) -> None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # Ray on its own coming defaults
+            ray.init(logging_level=logging.ERROR, log_to_driver=False, **_where())
+    except Exception as error:  # what Ray raises here is a plain Exception
+        told = str(error).strip().splitlines()
+        raise BadInput(
+            "a Ray that starts, or one in RAY_ADDRESS",
+            got=told[0] if told else type(error).__name__,
+            where="ray.init",
+            fix="Try again when the machine is less busy, or leave Ray out with --no-ray.",
+        ) from error
+
+
+def _before_ray() -> None:
+    """Set what Ray reads when it is imported."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if not os.environ.get("RAY_ADDRESS"):
+        os.environ.setdefault(_LOOPBACK, "0")
 
 
 def _where() -> dict[str, Any]:
