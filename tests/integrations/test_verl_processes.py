@@ -45,7 +45,7 @@ def run(
     def once() -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-W", "ignore", *command],
-            env=env, capture_output=True, text=True, timeout=300, check=False,
+            env=env, capture_output=True, text=True, timeout=600, check=False,
         )  # fmt: skip
 
     done = once()

@@ -25,7 +25,7 @@ from twiceshy.integrations.verl.probe import EXPECTED, probe
 from twiceshy.integrations.verl.versions import NEWEST, OLDEST, check_version, is_tested
 
 OBJECT_STORE_BYTES = 100 * 2**20
-TIMEOUT_S = 180.0
+TIMEOUT_S = 300.0
 """How long a process may take to import verl and answer."""
 
 
