@@ -75,12 +75,12 @@ def run(folder: str, *, steps: int = 2) -> Any:
             learning_rate=1e-3,
             delta=3.0,  # a bound on the push of a failure
             log_completions=True,
+            num_completions_to_print=2,
             logging_steps=1,
             save_strategy="no",
             report_to="none",
             bf16=False,
             use_cpu=True,
-            gradient_checkpointing=False,
             disable_tqdm=True,
         ),
         train_dataset=Dataset.from_dict(

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from twiceshy.errors import MissingExtra, missing_extra
 
-OLDEST, NEWEST = (1, 8), (1, 16)
+OLDEST, NEWEST = (1, 12), (1, 16)
 """Minor versions of TRL, both included, that the tests were run against."""
 
 
