@@ -104,5 +104,10 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as temporary:
         where = sys.argv[1] if len(sys.argv) > 1 else temporary
         for line in run(where).state.log_history[:-1]:
-            shown = ("grad_norm", "twiceshy/n_right", "twiceshy/n_wrong", "twiceshy/wrong/logp_change")
+            shown = (
+                "grad_norm",
+                "twiceshy/n_right",
+                "twiceshy/n_wrong",
+                "twiceshy/wrong/logp_change",
+            )
             print({name: line.get(name) for name in shown})

@@ -90,15 +90,14 @@ def trainer_of(
     from trl import GRPOTrainer
 
     reward.__name__ = "verdict"
-    given = {} if outcomes is None else {"outcomes": outcomes}
+    given: dict[str, Any] = {"train_dataset": Dataset.from_dict({"prompt": PROMPTS})}
+    given |= ({} if outcomes is None else {"outcomes": outcomes}) | (more or {})
     made = (cls or (GRPOTrainer if outcomes is None else OutcomeGRPOTrainer))(
         model=model or tiny_model(),
         reward_funcs=[reward],
         args=arguments(folder, **changed),
-        train_dataset=Dataset.from_dict({"prompt": PROMPTS}),
         processing_class=tokenizer(),
         **given,
-        **(more or {}),
     )
     made.current_gradient_accumulation_steps = 1
     return made

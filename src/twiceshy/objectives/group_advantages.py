@@ -184,9 +184,7 @@ def _scored(view: GroupView) -> Tensor:
     return view.right + view.wrong
 
 
-def _standardised(
-    view: GroupView, *, n: Tensor, n_right: Tensor, epsilon: float = 0.0
-) -> Tensor:
+def _standardised(view: GroupView, *, n: Tensor, n_right: Tensor, epsilon: float = 0.0) -> Tensor:
     """Return (reward − mean) / (std + epsilon) for the counts given; std with n − 1, 0 where 0."""
     mean = ratio_or_zero(n_right, n)
     variance = ratio_or_zero(n_right * (n - n_right), n * (n - 1))

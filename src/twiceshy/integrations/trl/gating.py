@@ -103,9 +103,7 @@ class PromptGate:
         """Return the row of the pool of each prompt, int64 (n,)."""
         return torch.tensor([self.place[prompt_key(prompt)] for prompt in prompts])
 
-    def observe(
-        self, rows: Tensor, labels: Tensor, *, size: int
-    ) -> tuple[Tensor, Tensor | None]:
+    def observe(self, rows: Tensor, labels: Tensor, *, size: int) -> tuple[Tensor, Tensor | None]:
         """Take note of a generation batch of all processes.
 
         Args:

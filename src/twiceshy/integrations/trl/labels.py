@@ -118,7 +118,9 @@ def require_whole_groups(prompts: Sequence[object], *, group_size: int, n_rows: 
     Raises:
         BadInput: If sizes are mixed, or a group holds different prompts.
     """
-    fix = "Let the trainer's own sampler repeat prompts, or have rollout_func return num_generations "
+    fix = (
+        "Let the trainer's own sampler repeat prompts, or have rollout_func return num_generations "
+    )
     if n_rows % group_size:
         raise BadInput(
             f"groups of {group_size} completions (num_generations)",

@@ -129,7 +129,9 @@ class OutcomeMixin:
         group = torch.arange(len(judged.labels), device=judged.labels.device) // self._group_size
         counted, p_lucky = judged.labels, None
         if generated.rows is not None:
-            learned, p_lucky = self._gate.observe(generated.rows, judged.labels, size=self._group_size)
+            learned, p_lucky = self._gate.observe(
+                generated.rows, judged.labels, size=self._group_size
+            )
             counted = counted * learned
             self._measured[mode].gated(learned, size=self._group_size)
         advantages = batch_advantages(
@@ -165,7 +167,9 @@ class OutcomeMixin:
         self._tokens = None
         trainer, measured = self._of_trl, self._measured[self._mode]
         if ours:
-            loss = own_loss(trainer, inputs, logp=logp, labels=inputs[LABELS], objective=self.objective)
+            loss = own_loss(
+                trainer, inputs, logp=logp, labels=inputs[LABELS], objective=self.objective
+            )
             value = value + loss.value
             measured.loss(loss.metrics)
         measured.update(

@@ -92,15 +92,11 @@ def _ratio(settings: _Settings) -> Iterator[Finding]:
     where = "steps_per_generation"
     guards = settings.outcomes.objective.guards
     if guards.needs_several_updates:
-        yield Finding(
-            "trap", where, "the ratio is always 1, so guards.drift and guards.llds do nothing.", fix
-        )
-    yield Finding(
-        "warning",
-        where,
-        "the ratio is always 1, so no clip ever acts and the push on failures has no bound.",
-        fix,
-    )
+        said = "the ratio is always 1, so guards.drift and guards.llds do nothing."
+        yield Finding("trap", where, said, fix)
+        return
+    said = "the ratio is always 1, so no clip ever acts and the push on failures has no bound."
+    yield Finding("warning", where, said, fix)
 
 
 def _cispo(settings: _Settings) -> Iterator[Finding]:
