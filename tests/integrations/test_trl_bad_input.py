@@ -19,6 +19,7 @@ from twiceshy.errors import BadInput, MissingExtra
 from twiceshy.integrations.trl import (
     NEWEST,
     OLDEST,
+    Finding,
     LabelRule,
     OutcomeConfig,
     OutcomeMixin,
@@ -31,11 +32,13 @@ from twiceshy.training.gates import FrontierGateConfig, NaiveBandConfig
 from twiceshy.training.guarding import GuardConfig, LldsConfig
 
 pytestmark = quiet
-LEARNS = {"steps_per_generation": 2, "delta": 3.0}
+LEARNS: dict[str, Any] = {"steps_per_generation": 2, "delta": 3.0}
 """Settings under which nothing about NSR is to be said but the denominator."""
 
 
-def found(tmp_path: Path, config: OutcomeConfig, model: object = None, **changed: Any) -> dict:
+def found(
+    tmp_path: Path, config: OutcomeConfig, model: object = None, **changed: Any
+) -> dict[str, Finding]:
     settings = arguments(tmp_path, **(LEARNS | changed))
     return {one.where: one for one in check_arguments(settings, config, model=model)}
 
@@ -129,7 +132,7 @@ def test_a_filter_by_the_spread_of_rewards_is_found(tmp_path: Path) -> None:
         pass
 
     trainer = trainer_of(tmp_path, outcomes=outcomes(), cls=Plugged)
-    with pytest.raises(BadInput, match="all 16 completions of the batch, got 8: a filter"):
+    with pytest.raises(BadInput, match="all 16 completions of the batch, got 8"):
         trainer.train()
 
 
@@ -143,11 +146,9 @@ def test_traps_can_be_overruled(tmp_path: Path, caplog: pytest.LogCaptureFixture
 def test_labels_are_told_and_never_guessed(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="outcomes"):
         trainer_of(tmp_path, outcomes=None, cls=type("T", (OutcomeMixin, _grpo()), {}))
-    with pytest.raises(
-        BadInput, match=r'one of the reward functions \(verdict\), once, got "right"'
-    ):
-        rule = LabelRule(reward="right", success=1, failure=0)
-        trainer_of(tmp_path, outcomes=outcomes(labels=rule))
+    config = outcomes(labels=LabelRule(reward="right", success=1, failure=0))
+    with pytest.raises(BadInput, match=r'the reward functions \(verdict\), once, got "right"'):
+        trainer_of(tmp_path, outcomes=config)
     with pytest.raises(BadInput, match="failure below success"):
         LabelRule(reward="verdict", success=0, failure=0)
 
@@ -186,14 +187,14 @@ def test_a_reward_that_never_judges_is_named(tmp_path: Path) -> None:
         return [None] * len(completion_ids)
 
     trainer = trainer_of(tmp_path, outcomes=outcomes(), reward=silent)
-    with pytest.raises(BadInput, match="reward verdict: .*16 completions without a label"):
+    with pytest.raises(BadInput, match=r"reward verdict: .*16 completions without a label"):
         trainer.train()
 
 
 def test_mixed_group_sizes_are_named() -> None:
     require_whole_groups(["a", "a", "b", "b"], group_size=2, n_rows=4)
     require_whole_groups(["a", "b", "b"], group_size=2, n_rows=6)  # another process has the rest
-    with pytest.raises(BadInput, match="groups of 2 completions .* got 3 completions"):
+    with pytest.raises(BadInput, match=r"groups of 2 completions .* got 3 completions"):
         require_whole_groups(["a", "a", "b"], group_size=2, n_rows=3)
     with pytest.raises(BadInput, match="another prompt within rows 0 to 1"):
         require_whole_groups(["a", "b", "b", "b"], group_size=2, n_rows=4)
@@ -229,8 +230,8 @@ def test_gates_are_refused_where_they_cannot_work(tmp_path: Path) -> None:
         trainer_of(tmp_path, outcomes=config, more={"train_dataset": endless})
     with pytest.raises(BadInput, match="p0"):
         trainer_of(tmp_path, outcomes=outcomes(gate=FrontierGateConfig()))
+    config = outcomes(gate=NaiveBandConfig(), ledger=str(tmp_path / "l.db"))
     with pytest.raises(BadInput, match="the frontier gate, got"):
-        config = outcomes(gate=NaiveBandConfig(), ledger=str(tmp_path / "l.db"))
         trainer_of(tmp_path, outcomes=config)
 
 
@@ -252,7 +253,7 @@ def test_a_config_has_to_be_given() -> None:
 
 @pytest.mark.parametrize("other", ["1.11.9", "1.17.0", "2.0.0", "0.29.1", "dev"])
 def test_a_version_outside_says_so(other: str) -> None:
-    with pytest.warns(UserWarning, match=rf"tested with TRL 1.12 to 1.16, and this is {other}"):
+    with pytest.warns(UserWarning, match=rf"tested with TRL 1.12 to 1.16, this is {other}"):
         check_version(other)
 
 
@@ -282,4 +283,4 @@ def test_the_package_alone_says_and_loads_nothing() -> None:
         "assert not {'trl', 'torch', 'transformers'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "tested with TRL 1.12 to 1.16, and this is 9.9.9" in done.stderr
+    assert "tested with TRL 1.12 to 1.16, this is 9.9.9" in done.stderr

@@ -90,7 +90,7 @@ def test_metrics_add_up_whatever_the_micro_batches(tmp_path: Path) -> None:
             max_steps=1,
             per_device_train_batch_size=4,
             gradient_accumulation_steps=4,
-        )  # fmt: skip
+        )
     )
     first, second = (trainer.state.log_history[0] for trainer in (one, four))
     assert first["twiceshy/n_right"] + first["twiceshy/n_wrong"] == 16

@@ -17,7 +17,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from twiceshy.integrations.trl.versions import NEWEST, OLDEST, check_version
+from twiceshy.integrations.trl.versions import NEWEST as NEWEST
+from twiceshy.integrations.trl.versions import OLDEST as OLDEST
+from twiceshy.integrations.trl.versions import check_version
 from twiceshy.lazy import lazy_names
 
 if TYPE_CHECKING:

@@ -20,6 +20,9 @@ class Measured:
     """Sums over micro-batches, made into means when they are logged; None where n is 0."""
 
     def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, float] = {}
 
@@ -82,7 +85,7 @@ class Measured:
     def taken(self, accelerator: Any) -> dict[str, float | None]:
         """Return everything since the last time, over all processes, and begin anew."""
         sums, counts = _over_processes(self._sums, accelerator), self._counts
-        self._sums, self._counts = {}, {}
+        self._begin()
         found = {**counts, **_rate(counts), **summarised(sums)}
         return {f"{PREFIX}{name}": value for name, value in found.items()}
 

@@ -128,7 +128,7 @@ class OutcomeMixin:
         local = Local(trainer, batch)
         group = torch.arange(len(judged.labels), device=judged.labels.device) // self._group_size
         counted, p_lucky = judged.labels, None
-        if generated.rows is not None:
+        if self._gate is not None and generated.rows is not None:
             learned, p_lucky = self._gate.observe(
                 generated.rows, judged.labels, size=self._group_size
             )

@@ -207,7 +207,7 @@ def _rewards(settings: _Settings) -> Iterator[Finding]:
         yield Finding(
             "warning",
             ", ".join(changed),
-            "advantages come from labels, so this changes what TRL logs of rewards and nothing else.",
+            "advantages come from labels, so this changes only what TRL logs of rewards.",
             "Choose the objective instead (dr_grpo does not divide by the deviation).",
         )
 
@@ -248,14 +248,13 @@ def _bound(settings: _Settings) -> Iterator[Finding]:
         yield Finding(
             "warning",
             "loss_type",
-            "each sequence is averaged over its own tokens, so long wrong answers are punished less "
-            "a token.",
+            "a sequence is averaged over its own tokens, so a token of a long wrong answer is "
+            "punished less.",
             "dapo and dr_grpo weigh every token alike.",
         )
 
 
 def _engine(settings: _Settings) -> Iterator[Finding]:
-    args = settings.args
     if settings.get("use_liger_kernel") and _liger_has_a_loss():
         yield Finding(
             "trap",

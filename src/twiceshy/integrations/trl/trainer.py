@@ -13,5 +13,3 @@ class OutcomeGRPOTrainer(OutcomeMixin, GRPOTrainer):
     Everything is TRL's but the advantages, and what `OutcomeConfig` asks for beside them. To plug
     into a subclass of GRPOTrainer of your own, put `OutcomeMixin` in front of it in the same way.
     """
-
-    _tag_names = ("trl", "grpo", "twiceshy")

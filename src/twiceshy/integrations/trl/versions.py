@@ -31,8 +31,8 @@ def check_version(found: str | None = None) -> str:
     if not OLDEST <= _minor(seen) <= NEWEST:
         oldest, newest = (".".join(map(str, each)) for each in (OLDEST, NEWEST))
         warnings.warn(
-            f"twiceshy.integrations.trl was tested with TRL {oldest} to {newest}, and this is {seen}."
-            f' Install a tested one: pip install "trl>={oldest},<{NEWEST[0]}.{NEWEST[1] + 1}".',
+            f"twiceshy.integrations.trl was tested with TRL {oldest} to {newest}, this is {seen}."
+            f' For one: pip install "trl>={oldest},<{NEWEST[0]}.{NEWEST[1] + 1}".',
             UserWarning,
             stacklevel=2,
         )
