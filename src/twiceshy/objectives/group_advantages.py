@@ -187,7 +187,8 @@ def _scored(view: GroupView) -> Tensor:
 def _standardised(view: GroupView, *, n: Tensor, n_right: Tensor, epsilon: float = 0.0) -> Tensor:
     """Return (reward − mean) / (std + epsilon) for the counts given; std with n − 1, 0 where 0."""
     mean = ratio_or_zero(n_right, n)
-    variance = ratio_or_zero(n_right * (n - n_right), n * (n - 1))
+    # In the order of a two-pass sample variance, which TRL computes: equal to the bit for n = 2^i.
+    variance = ratio_or_zero(n_right * (n - n_right), n * n) * ratio_or_zero(n, n - 1)
     std = torch.sqrt(variance)
     return ratio_or_zero(view.right - mean, (std + epsilon) * (std > 0)) * _scored(view)
 

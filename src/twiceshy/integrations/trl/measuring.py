@@ -108,7 +108,7 @@ def _over_processes(sums: dict[str, Tensor], accelerator: Any) -> dict[str, Tens
     """Return sums over all processes, and maxima, in one exchange and one copy to the CPU."""
     if not sums:
         return {}
-    mine = torch.stack([value.detach().double().reshape(()) for value in sums.values()])
+    mine = torch.stack([value.to(torch.float64) for value in sums.values()])
     every = accelerator.gather(mine).reshape(-1, len(sums)).cpu()
     largest = np.array([name.endswith("_max") for name in sums])
     total = torch.where(torch.from_numpy(largest), every.amax(dim=0), every.sum(dim=0))
