@@ -1,13 +1,13 @@
 """Measure what the plug adds to a step of TRL's GRPOTrainer, in one run.
 
-Two trainers see the same prompts with the same seed: TRL's own, and ours with GRPO's advantages and
-TRL's ε of 1e-4. Those two make the same numbers bit by bit (it is checked here), so they draw the same
+Two trainers see the same prompts with the same seed: TRL's own, and ours with GRPO's advantages
+and TRL's ε of 1e-4. They make the same numbers bit by bit (checked here), so they draw the same
 tokens and do the same work, and what differs is the plug. Both log every ten steps, as TRL does.
 
 Rounds alternate which of the two goes first. A step is the CPU time between two ends of steps, on
 one thread; a round gives the ratio of the sums over its steps, and the figure is the median over
-rounds. Beside it stands the share of a step that is spent in the plug's own code, measured by clocks
-before and behind it in the same runs: it is far less noisy, and says the same.
+rounds. Beside it stands the share of a step that is spent in the plug's own code, by clocks before
+and behind it in the same runs: far less noisy, and blind to nothing but caches.
 
 What the plug needs hardly depends on the model, so the share falls as models grow. "small" is the
 worst case, smaller than anyone trains (0.1 million weights, answers of 8 tokens, a step of some

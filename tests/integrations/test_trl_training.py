@@ -99,6 +99,18 @@ def test_metrics_add_up_whatever_the_micro_batches(tmp_path: Path) -> None:
     assert second["grad_norm"] == pytest.approx(first["grad_norm"], rel=1e-4)
 
 
+def test_the_gradient_share_is_that_of_one_update(tmp_path: Path) -> None:
+    lines = []
+    for every in (1, 2):
+        made = trainer_of(
+            tmp_path, outcomes=outcomes(), steps_per_generation=2, logging_steps=every
+        )
+        lines.append(run(made).state.log_history[:-1])
+    one = [line["twiceshy/wrong/gradient"] for line in lines[0]]
+    assert len(one) == 2
+    assert lines[1][0]["twiceshy/wrong/gradient"] == pytest.approx(sum(one) / 2)
+
+
 def test_own_loss_is_the_same_whatever_the_micro_batches(tmp_path: Path) -> None:
     def norm(denominator: str, **more: Any) -> float:
         config = outcomes(own="topr", denominator=denominator)

@@ -17,7 +17,11 @@ PREFIX = "twiceshy/"
 
 
 class Measured:
-    """Sums over micro-batches, made into means when they are logged; None where n is 0."""
+    """Sums over micro-batches, made into means when they are logged; None where n is 0.
+
+    "…/gradient" and "…/loss" are shares of one update: of all processes, a mean over the updates
+    since the last log.
+    """
 
     def __init__(self) -> None:
         self._begin()
@@ -25,6 +29,7 @@ class Measured:
     def _begin(self) -> None:
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, float] = {}
+        self._n_parts = 0
 
     def judged(self, judged: Judged, *, size: int) -> None:
         """Count outcomes and states of the groups of a generation batch of all processes."""
@@ -81,10 +86,20 @@ class Measured:
                 truncated=truncated,
             )
         self._add(sums)
+        self._n_parts += 1
 
-    def taken(self, accelerator: Any) -> dict[str, float | None]:
-        """Return everything since the last time, over all processes, and begin anew."""
+    def taken(self, accelerator: Any, *, parts: int) -> dict[str, float | None]:
+        """Return everything since the last time, over all processes, and begin anew.
+
+        Args:
+            accelerator: The trainer's.
+            parts: Micro-batches an update.
+        """
         sums, counts = _over_processes(self._sums, accelerator), self._counts
+        share = parts / max(self._n_parts, 1) / accelerator.num_processes
+        for name in sums:
+            if name.endswith(("gradient_sum", "/loss_sum")):
+                sums[name] = sums[name] * share
         self._begin()
         found = {**counts, **_rate(counts), **summarised(sums)}
         return {f"{PREFIX}{name}": value for name, value in found.items()}

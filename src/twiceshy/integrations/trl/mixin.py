@@ -186,7 +186,8 @@ class OutcomeMixin:
     def log(self, logs: dict[str, Any], *args: Any, **named: Any) -> None:
         """Log what TRL logs, and what happened by sign and by state of the group."""
         mode, trainer = self._mode, self._of_trl
-        found = self._measured[mode].taken(trainer.accelerator)
+        parts = trainer.args.gradient_accumulation_steps if mode == "train" else 1
+        found = self._measured[mode].taken(trainer.accelerator, parts=parts)
         prefix = "eval_" if mode == "eval" else ""
         logs |= {f"{prefix}{name}": value for name, value in found.items()}
         super().log(logs, *args, **named)  # pyrefly: ignore[missing-attribute]

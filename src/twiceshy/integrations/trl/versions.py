@@ -9,6 +9,8 @@ from twiceshy.errors import MissingExtra, missing_extra
 
 OLDEST, NEWEST = (1, 12), (1, 16)
 """Minor versions of TRL, both included, that the tests were run against."""
+UNTRIED = (1, 15)
+"""One between them that was not: TRL 1.15.0 needs Triton, even on a CPU."""
 
 
 def check_version(found: str | None = None) -> str:
@@ -28,11 +30,11 @@ def check_version(found: str | None = None) -> str:
         '1.16.2'
     """
     seen = _installed() if found is None else found
-    if not OLDEST <= _minor(seen) <= NEWEST:
+    if not OLDEST <= _minor(seen) <= NEWEST or _minor(seen) == UNTRIED:
         oldest, newest = (".".join(map(str, each)) for each in (OLDEST, NEWEST))
         warnings.warn(
-            f"twiceshy.integrations.trl was tested with TRL {oldest} to {newest}, this is {seen}."
-            f' For one: pip install "trl>={oldest},<{NEWEST[0]}.{NEWEST[1] + 1}".',
+            f"twiceshy.integrations.trl was tested with TRL {oldest} to {newest}, not with {seen}."
+            f' For one: pip install "trl=={newest}.*".',
             UserWarning,
             stacklevel=2,
         )
