@@ -1,8 +1,8 @@
 """The contracts of stacks that are not in the test environment, as numbers.
 
 What is tested is the arithmetic each of them asks of a loss or an advantage, on the shared batch
-and with our functions; docs/trainers.md says what was and was not run there. Where tinker is installed,
-its own code is used as well.
+and with our functions; docs/trainers.md says what was and was not run there. Where tinker is
+installed, its own code is used as well.
 """
 
 from __future__ import annotations
