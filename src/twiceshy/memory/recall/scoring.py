@@ -98,7 +98,8 @@ def ranked(
     allowed = index.allowed(wanted)
     if index.embedder is None:
         rows, found = _lexical(index, reader, query, wanted=wanted)
-        return _by_words(index, rows[allowed[rows]], bm25=found[allowed[rows]], limit=limit)
+        passed = allowed[rows]
+        return _by_words(index, rows[passed], found[passed], limit=limit)
     vector = index.embedder.embed([query])[0]
     with _scanning(index.vectors, vector) as scan:
         rows, found = _lexical(index, reader, query, wanted=wanted)
@@ -114,7 +115,7 @@ def ranked(
 
 
 def _by_words(
-    index: Index, rows: NDArray[np.int64], *, bm25: NDArray[np.float32], limit: int
+    index: Index, rows: NDArray[np.int64], bm25: NDArray[np.float32], *, limit: int
 ) -> list[Scored]:
     score = bm25 / (bm25 + HALF)
     best = _best_of_both(score, index.is_of_one_task[rows], limit, order=rows)
