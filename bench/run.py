@@ -35,6 +35,7 @@ NAMES = (
     "rollouts",
     "bank_writes",
     "recall",
+    "completer",
 )
 RESULT = FOLDER / "result.json"
 
