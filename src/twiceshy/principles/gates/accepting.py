@@ -86,9 +86,13 @@ class Gated(NamedTuple):
         }
 
 
-def principle_gates() -> tuple[Gate, ...]:
-    """Return the gates of a single principle, cheapest first."""
-    return (NotCopied(), FlipsItsMistake(), KeepsRight(), BeatsControls(), IsSpecific())
+def principle_gates(bench: Bench) -> tuple[Gate, ...]:
+    """Return the gates of a single principle, cheapest first.
+
+    Without principles of other tasks at hand, whether one is specific is not asked.
+    """
+    gates: tuple[Gate, ...] = (NotCopied(), FlipsItsMistake(), KeepsRight(), BeatsControls())
+    return (*gates, IsSpecific()) if bench.foreign else gates
 
 
 def prompt_gates() -> tuple[Gate, ...]:
@@ -130,12 +134,12 @@ def accept(
     Args:
         principles: Candidates.
         bench: Executor, train and validation items, principles of other tasks.
-        gates: Of a single principle; default `principle_gates()`.
+        gates: Of a single principle; default `principle_gates(bench)`.
         whole: Of the list; default `prompt_gates()`.
         progress: Told ("gates", principles judged, principles in all).
     """
     merged = merge_equal(principles)
-    chosen = principle_gates() if gates is None else gates
+    chosen = principle_gates(bench) if gates is None else gates
     rulings: list[Ruling] = []
     for lesson in merged:
         rulings.append(rule(Candidate((lesson,)), chosen, bench))
