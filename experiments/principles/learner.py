@@ -106,7 +106,7 @@ def _code(word: str) -> int | None:
 def decode(tokens: Sequence[int], *, kind: str) -> str:
     """Return an answer in words: a door with its cause, one rule, or a list of rules."""
     said = [SYMBOLS[token] for token in tokens]
-    pairs = list(itertools_pairs(said))
+    pairs = list(zip(said[::2], said[1::2], strict=False))
     if kind == "answer":
         return "\n".join(
             f"It is {value}.\nAnswer: {door}" for value, door in pairs[:1]

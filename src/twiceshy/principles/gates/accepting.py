@@ -173,7 +173,8 @@ def _merged(same: Sequence[Lesson]) -> Lesson:
     if len(same) == 1:
         return same[0]
     pairs = {pair.failure_id: pair for each in same for pair in each.contrast}
-    parents = dict.fromkeys(parent for each in same for parent in each.parents)
+    own = {each.id for each in same}  # a condensed principle may say what one it came from says
+    parents = dict.fromkeys(p for each in same for p in each.parents if p not in own)
     evidence = msgspec.structs.replace(
         same[0].evidence,
         attempts_for=tuple(pairs),
