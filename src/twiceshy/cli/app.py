@@ -14,6 +14,7 @@ from twiceshy.cli import (
     bank_moving,
     collect,
     demo,
+    distill,
     learn,
     prove,
     recall,
@@ -53,6 +54,7 @@ app.command("recall", short_help="The lessons of a bank that a task calls for.")
 app.add_typer(prove.app, name="prove")
 app.add_typer(audit.app, name="audit")
 app.add_typer(collect.app, name="collect")
+app.add_typer(distill.app, name="distill")
 app.command("train", short_help="Train a small policy; pass@k before, during and after.")(
     train.train
 )
