@@ -37,6 +37,7 @@ from twiceshy.principles import (
 from twiceshy.principles.condensing import groups_of_root
 from twiceshy.principles.lessons import read_list, read_principle
 from twiceshy.principles.similar import Words
+from twiceshy.principles.splits import Scorer
 
 ASKED = example("Ann has 3 red apples and eats one. How many are left?", "2")
 
@@ -203,10 +204,12 @@ def test_splits_share_nothing_and_honour_what_is_declared() -> None:
 
 def test_the_lock_gives_out_counts_only() -> None:
     lock = Locked(items(3))
-    held = [value for value in vars(lock).values() if isinstance(value, list | tuple)]
-    assert held == [[]]
+    assert not any(each.question in repr(vars(lock)) for each in items(3))
     assert repr(lock) == "Locked(3 examples)"
-    arms = {"none": lambda asked: np.array([1.0, 0.0, 0.0]), "low": lambda asked: np.ones(3)}
+    arms: dict[str, Scorer] = {
+        "none": lambda asked: np.array([1.0, 0.0, 0.0]),
+        "low": lambda asked: np.ones(3),
+    }
     (tested,) = lock.measure(arms, against="none")
     assert (tested.wrong_to_right, tested.right_to_wrong) == (2, 0)
     assert tested.difference.difference == pytest.approx(2 / 3)
