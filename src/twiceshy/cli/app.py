@@ -21,6 +21,7 @@ from twiceshy.cli import (
     reproduce,
     train,
     triage,
+    weights,
 )
 from twiceshy.cli import import_ as import_verb
 from twiceshy.cli import report as report_verb
@@ -47,6 +48,9 @@ app = typer.Typer(
 app.command("demo", short_help="The whole flow on attempts that ship with the package.")(demo.demo)
 app.command("import")(import_verb.import_attempts)
 app.command("triage", short_help="Failed, broken or unscored; frontier; luck.")(triage.triage)
+app.command("weights", short_help="What to train on, with which weight, and why: a sidecar.")(
+    weights.weights
+)
 app.command("learn", short_help="Lessons tested on unseen tasks, and a report to look at.")(
     learn.learn
 )
