@@ -27,7 +27,7 @@ from twiceshy.principles import (
     principle_block,
 )
 
-N_ITEMS, N_EXAMPLES, N_CHAINS, MAX_TOKENS = 36, 3, 5, 48
+N_ITEMS, N_EXAMPLES, N_CHAINS, MAX_TOKENS = 24, 3, 4, 40
 _DOOR = re.compile(rf"\b({'|'.join(DOORS)})\b", re.I)
 
 
@@ -56,7 +56,7 @@ def weak_model(steps: Path) -> dict[str, Any]:
         asker = Asker(model, steps=kept)
         executor = Executor(asker, NamesDoor(), MAX_TOKENS)
         arms = _arms(executor, office, items[N_EXAMPLES:])
-        config = LeapConfig(n_chains=N_CHAINS, chain_tokens=MAX_TOKENS, principle_tokens=64)
+        config = LeapConfig(n_chains=N_CHAINS, chain_tokens=MAX_TOKENS, principle_tokens=48)
         found = leap(asker, items[:N_EXAMPLES], metric=NamesDoor(), config=config)
     texts = [each.text for each in found.low]
     guard = CopyGuard(items[:N_EXAMPLES])

