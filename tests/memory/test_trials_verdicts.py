@@ -184,4 +184,6 @@ def test_a_lesson_in_trial_is_promoted_with_a_set_that_helps(
         assert ruling(an_effect(found), rule=Rule(), whole=whole)[0] is Status.SHADOW
         told = replace(effects(an_effect(found)), whole_over_withheld=whole)
         lesson = in_trial("a", status=Status.SHADOW)
-        assert verdicts(told, lessons=[lesson], rule=rule)[0].status is then
+        edit = verdicts(told, lessons=[lesson], rule=rule)[0]
+        assert isinstance(edit, SetStatus)
+        assert edit.status is then
