@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
 
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
 
@@ -25,19 +28,20 @@ def put(groups: dict[str, list[float]]) -> None:
     transfer_queue.kv_batch_put(keys=list(groups), partition_id="train", tags=[done] * len(groups))
     rows = [(uid, i, reward) for uid, rewards in groups.items() for i, reward in enumerate(rewards)]
     rewards = [torch.tensor([0.0] * i + [reward]) for _, i, reward in rows]
-    fields = TensorDict(
-        {
-            "rm_scores": torch.nested.as_nested_tensor(rewards, layout=torch.jagged),
-            "uid": NonTensorStack(*[uid for uid, _, _ in rows]),
-        },
-        batch_size=len(rows),
-    )
+    uids: Any = NonTensorStack(*[uid for uid, _, _ in rows])  # pyrefly: ignore
+    scores: Any = torch.nested.as_nested_tensor(rewards, layout=torch.jagged)
+    fields = TensorDict({"rm_scores": scores, "uid": uids}, batch_size=len(rows))
     transfer_queue.kv_batch_put(
         keys=[f"{uid}_{i}_0" for uid, i, _ in rows],
         partition_id="train",
         fields=fields,
         tags=[{"min_global_steps": 1}] * len(rows),
     )
+
+
+def refill(n: int, *, made: Iterator[int] = count()) -> None:  # noqa: B008 - counts on
+    """Put n more groups, each with a name of its own."""
+    put({f"new{next(made)}": [1.0, -1.0] for _ in range(n)})
 
 
 def main() -> None:
@@ -52,14 +56,13 @@ def main() -> None:
     transfer_queue.init(OmegaConf.create({"backend": storage}))
     try:
         put(GROUPS)
-        made = iter(range(100))
         sampler = KeepAllWrong(
             trainer_mode="sync",
             trainer_config=OmegaConf.create({}),
             max_off_policy_threshold=8,
             max_off_policy_strategy="drop",
             sampler_kwargs=OmegaConf.create({"train_batch_size": 4}),
-            refill_fn=lambda n: put({f"new{next(made)}": [1.0, -1.0] for _ in range(n)}),
+            refill_fn=refill,
             poll_interval=0.1,
         )
         batch, metrics = sampler.sample(global_steps=1, partition_id="train", batch_size=4)
