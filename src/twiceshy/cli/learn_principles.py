@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 import msgspec
 
@@ -16,6 +16,10 @@ from twiceshy.evidence.report import Alarm, Report
 from twiceshy.files import write_whole
 from twiceshy.lessons import Lesson
 from twiceshy.models import Completer
+
+if TYPE_CHECKING:
+    from twiceshy.principles.examples import ExamplesRead
+    from twiceshy.principles.metrics import Reader
 
 STEPS, LESSONS, REPORT = "steps.jsonl", "principles.jsonl", "principles.json"
 
@@ -68,17 +72,10 @@ def learn_principles(model: Completer | None, wanted: Wanted) -> Done:
 
 def _run(model: Completer, wanted: Wanted) -> tuple[Report, tuple[Lesson, ...]]:
     from twiceshy.principles import AnswerMatch, LeapConfig, StepFile, learn_principles, split
-    from twiceshy.principles.examples import read_examples
-    from twiceshy.principles.metrics import Reader
     from twiceshy.principles.reporting import report_of
 
-    readers: tuple[Reader, ...] = get_args(Reader)
-    reader = next((each for each in readers if each == wanted.reader), None)
-    if reader is None:
-        raise BadInput(f"one of {', '.join(readers)}", got=repr(wanted.reader), where="--reader")
-    read = read_examples(wanted.examples, mapping=wanted.mapping)
-    for each in read.unreadable[:5]:
-        note(f"{each.where}: expected {each.expected}, got {each.got}.")
+    reader = reader_named(wanted.reader)
+    read = examples_of(wanted.examples, mapping=wanted.mapping)
     splits = split(read.examples, n_train=wanted.shots, seed=wanted.seed)
     config = LeapConfig(
         n_chains=wanted.chains,
@@ -94,7 +91,7 @@ def _run(model: Completer, wanted: Wanted) -> tuple[Report, tuple[Lesson, ...]]:
             metric=AnswerMatch(reader=reader),
             config=config,
             steps=steps,
-            foreign=[_texts(each) for each in wanted.foreign],
+            foreign=[texts_of(each, where="--foreign") for each in wanted.foreign],
             gates=wanted.gates,
             progress=advance,
             announce=lambda planned: note(planned.sentence),
@@ -109,8 +106,38 @@ def _run(model: Completer, wanted: Wanted) -> tuple[Report, tuple[Lesson, ...]]:
     return report, found.lessons
 
 
-def _texts(path: Path) -> tuple[str, ...]:
-    """Return what a file of principles of another task says."""
+def reader_named(name: str) -> Reader:
+    """Return a reader of answers by its name.
+
+    Raises:
+        BadInput: There is none of that name.
+    """
+    from twiceshy.principles.metrics import Reader
+
+    readers: tuple[Reader, ...] = get_args(Reader)
+    found = next((each for each in readers if each == name), None)
+    if found is None:
+        raise BadInput(f"one of {', '.join(readers)}", got=repr(name), where="--reader")
+    return found
+
+
+def examples_of(path: Path, *, mapping: Mapping[str, str]) -> ExamplesRead:
+    """Read examples, and say which lines could not be used."""
+    from twiceshy.principles.examples import read_examples
+
+    read = read_examples(path, mapping=mapping)
+    for each in read.unreadable[:5]:
+        note(f"{each.where}: expected {each.expected}, got {each.got}.")
+    return read
+
+
+def texts_of(path: Path, *, where: str) -> tuple[str, ...]:
+    """Return what a file of principles says, as `learn` writes it.
+
+    Args:
+        path: The file.
+        where: The option that named it.
+    """
     try:
         lines = path.read_bytes().splitlines()
         return tuple(msgspec.json.decode(line, type=Lesson).text for line in lines if line.strip())
@@ -118,7 +145,7 @@ def _texts(path: Path) -> tuple[str, ...]:
         raise BadInput(
             "a file of principles, as this command writes it",
             got=str(error),
-            where=f"--foreign {path}",
+            where=f"{where} {path}",
         ) from error
 
 
