@@ -11,7 +11,7 @@ and behind it in the same runs: far less noisy, and blind to nothing but caches.
 
 What the plug needs hardly depends on the model, so the share falls as models grow. "small" is the
 worst case, smaller than anyone trains (0.1 million weights, answers of 8 tokens, a step of some
-hundredths of a second); "medium", which has the target, 2 million weights and answers of 32 tokens.
+hundredths of a second); "medium", which has the target, 3 million weights and answers of 32 tokens.
 Needs the extra `trl`.
 
     python bench/trl_overhead.py --quick    # 2 rounds of 6 steps, small only
