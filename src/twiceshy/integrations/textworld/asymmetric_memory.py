@@ -117,7 +117,6 @@ def run_asymmetric_memory(
         TestJob(game_set=game.game_set, seed=game.seed, settings=settings, **common, **asking)
         for game in plan.test_games()
     ]
-    if "stop" in str(folder): raise NotImplementedError
     work_off(testing, do=do_test, **stage)
     report = report_asymmetric_memory(folder, plan=plan)
     wall = {"wall_seconds": round(time.perf_counter() - began)}

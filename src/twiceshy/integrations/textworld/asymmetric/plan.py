@@ -68,7 +68,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     """Concrete: exponent of the likeness. Abstract: literals in a rule, at most."""
 
 
-STRENGTHS = (1.0, 2.0, 4.0, 8.0)
+STRENGTHS = (1.0, 2.0, 4.0, 8.0, 16.0)
 SHAPES: dict[Cell, tuple[int, int]] = {
     "success_concrete": (2, 8),
     "success_abstract": (1, 2),
@@ -79,7 +79,7 @@ GRID: dict[Cell, tuple[Setting, ...]] = {
     cell: tuple(Setting(nats=nats, shape=shape) for shape in SHAPES[cell] for nats in STRENGTHS)
     for cell in CELLS
 }
-"""Eight settings for every cell, tried on the same validation games with the same seeds."""
+"""Ten settings for every cell, tried on the same validation games with the same seeds."""
 IN_DISTRIBUTION: GameSet = "near"
 
 
