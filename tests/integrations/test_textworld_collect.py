@@ -23,8 +23,8 @@ from twiceshy.integrations.textworld import (
 from twiceshy.integrations.textworld.advice import (
     AVOID_NATS,
     CoinAvoidance,
-    Rules,
     Imitation,
+    Rules,
     lessons_for,
 )
 from twiceshy.integrations.textworld.agent import play

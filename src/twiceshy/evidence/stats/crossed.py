@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from twiceshy.errors import BadInput
 
+_CHUNK = 100
+"""Draws made at once; bounds the memory."""
+
 
 class Crossed(NamedTuple):
     """A weighted sum of means with its interval."""
@@ -92,16 +95,15 @@ def _means(
     cells = np.arange(n_rows * n_columns)[:, None]
     flat = block.reshape(-1, n_repeats)
     means = np.empty(len(rows))
-    for draw, (row, column) in enumerate(zip(rows, columns, strict=True)):
-        picks = rng.integers(0, n_repeats, flat.shape)
-        drawn = flat[cells, picks].mean(axis=1).reshape(n_rows, n_columns)
-        means[draw] = row @ drawn @ column
+    for start in range(0, len(rows), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        picks = rng.integers(0, n_repeats, (len(rows[part]), *flat.shape))
+        drawn = flat[cells, picks].mean(axis=2).reshape(-1, n_rows, n_columns)
+        means[part] = np.einsum("dr,drc,dc->d", rows[part], drawn, columns[part])
     return means
 
 
-def _checked(
-    blocks: Sequence[ArrayLike], *, weights: Sequence[float]
-) -> list[NDArray[np.float64]]:
+def _checked(blocks: Sequence[ArrayLike], *, weights: Sequence[float]) -> list[NDArray[np.float64]]:
     arrays = [np.asarray(each, dtype=float) for each in blocks]
     shapes = [each.shape for each in arrays]
     if not arrays or any(each.ndim != 3 for each in arrays):

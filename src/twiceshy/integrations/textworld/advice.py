@@ -53,7 +53,7 @@ class Rules:
 
 
 class CoinAvoidance:
-    """The placebo of `Rules` to avoid: the same verbs and nats at the same dose, triggered by a coin.
+    """The placebo of rules to avoid: the same verbs and nats at the same dose, set off by a coin.
 
     Each lesson takes its nats off each command with its verb with the probability with which the
     lesson matched such steps in training, tossed anew for every command at every step. A fixed
@@ -61,9 +61,7 @@ class CoinAvoidance:
     to forbid the other one forbids winning.
     """
 
-    def __init__(
-        self, lessons: Sequence[Lesson], *, key: str, nats: float = AVOID_NATS
-    ) -> None:
+    def __init__(self, lessons: Sequence[Lesson], *, key: str, nats: float = AVOID_NATS) -> None:
         self._nats = nats
         self._doses = [
             (parse_pattern(each.pattern).verb, each.extra["n_steps"] / each.extra["n_verb_steps"])

@@ -167,8 +167,11 @@ def finished(folder: Path, *, plan: Plan | None = None) -> Results:
 def bank_jobs(plan: Plan, *, folder: Path) -> list[BankJob]:
     """Return every bank: each size and length of rules on true outcomes, full size on permuted."""
     sizes = (*plan.game_doses, plan.n_train_games)
-    wanted: list[tuple[int, Truth]] = [(size, "true") for size in sizes]
-    wanted += [(plan.n_train_games, "permuted"), (plan.n_train_games, "matched")]
+    wanted: list[tuple[int, Truth]] = [
+        *((size, "true") for size in sizes),
+        (plan.n_train_games, "permuted"),
+        (plan.n_train_games, "matched"),
+    ]
     return [
         BankJob(
             collection=collection,

@@ -260,9 +260,7 @@ def _lessons(
 def _play(
     player: Player, game: CookingGame, *, lessons: Sequence[Lesson], keys: Sequence[str], plan: Plan
 ) -> list[Played]:
-    return [
-        player.play(game, lessons=lessons, key=key, max_steps=plan.max_steps) for key in keys
-    ]
+    return [player.play(game, lessons=lessons, key=key, max_steps=plan.max_steps) for key in keys]
 
 
 def _row(arm: Arm, dose: Dose, amount: int, *, collection: int, played: Sequence[Played]) -> Row:
@@ -274,9 +272,7 @@ def _letters(played: Sequence[Played]) -> str:
     return "".join(_LETTERS[each.ending] for each in played)
 
 
-def _n_forbidden(
-    walk: Sequence[tuple[str, frozenset[str]]], lessons: Sequence[Lesson]
-) -> int:
+def _n_forbidden(walk: Sequence[tuple[str, frozenset[str]]], lessons: Sequence[Lesson]) -> int:
     patterns = [parse_pattern(each.pattern) for each in lessons]
     return sum(any(holds(p, verb=verb, facts=facts) for p in patterns) for verb, facts in walk)
 
