@@ -52,7 +52,7 @@ $(VENV)/.core: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) --upgrade "pip>=25.1"
 	$(PIP) torch==2.13.0
-	$(PIP) --editable ".[embed,hf,inspect,openai,reasoning-gym,textworld,torch,zstd]" --group dev
+	$(PIP) --editable ".[embed,hf,inspect,openai,ray,reasoning-gym,textworld,torch,zstd]" --group dev
 	touch $@ $(VENV)/.core
 
 clean:

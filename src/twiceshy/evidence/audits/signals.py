@@ -11,8 +11,9 @@ from typing import Any, Literal, NamedTuple
 from twiceshy.attempts.answers import boxed_answers, final_answer
 from twiceshy.attempts.effects import is_state_changing
 from twiceshy.attempts.groups import group_attempts
+from twiceshy.attempts.texts import own_text
 from twiceshy.attempts.types import Attempt, Outcome
-from twiceshy.evidence.audits.views import median, own_text, repeated_share, words
+from twiceshy.evidence.audits.views import median, repeated_share, words
 from twiceshy.evidence.stats import bounded_mean, clustered_mean, paired_difference
 from twiceshy.frontier.facts import AttemptFacts, read_facts
 from twiceshy.frontier.undeserved import gold_rate

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from twiceshy.attempts.answers import final_answer
 from twiceshy.attempts.effects import canonical
+from twiceshy.attempts.texts import own_text
 from twiceshy.attempts.types import Attempt, Group, Outcome
-from twiceshy.evidence.audits.views import ngrams, own_text, words
+from twiceshy.evidence.audits.views import ngrams, words
 
 MAX_WORDS = 200
 """Words of each attempt in the bigram count, which falls with length by itself."""

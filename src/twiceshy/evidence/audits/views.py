@@ -8,16 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from twiceshy.attempts.texts import own_text
 from twiceshy.attempts.types import Attempt
 
 _WORD = re.compile(r"\w+|[^\w\s]")
-
-
-def own_text(attempt: Attempt) -> str:
-    """Return what the policy itself wrote, reasoning first; the answer when there is no step."""
-    own = (s for s in attempt.steps if s.role == "assistant")
-    parts = [part for step in own for part in (step.reasoning, step.text) if part]
-    return "\n".join(parts) if parts else attempt.answer or ""
 
 
 def words(text: str) -> list[str]:
