@@ -38,15 +38,19 @@ class Rules:
     def __init__(self, lessons: Sequence[Lesson], *, nats: float = AVOID_NATS) -> None:
         self._patterns: list[Pattern] = [parse_pattern(lesson.pattern) for lesson in lessons]
         self._nats = nats
+        self._known: dict[tuple[str, frozenset[str]], bool] = {}
 
     def bonus(self, choices: Sequence[Option]) -> list[float]:
         """Return the nats for commands that match, else 0."""
         return [self._nats if self._matches(choice) else 0.0 for choice in choices]
 
     def _matches(self, choice: Option) -> bool:
-        return any(
-            holds(p, verb=choice.command.verb, facts=choice.literals) for p in self._patterns
-        )
+        what = (choice.command.verb, choice.literals)
+        if what not in self._known:
+            self._known[what] = any(
+                holds(p, verb=what[0], facts=what[1]) for p in self._patterns
+            )
+        return self._known[what]
 
     def took(self, choice: Option) -> None:
         """Nothing to remember."""

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from textworld.generator.game import Game
     from textworld.logic import Action, Proposition, State
 
+    from twiceshy.integrations.textworld.literals import Option
+
 Ending = Literal["won", "lost"]
 FactSet: TypeAlias = "frozenset[Proposition]"
 
@@ -93,6 +95,8 @@ class CookingGame:
     _quests: tuple[_Quest, ...] = field(repr=False)
     _actions: dict[FactSet, dict[Command, Action]] = field(default_factory=dict, repr=False)
     _next: dict[tuple[FactSet, str], FactSet] = field(default_factory=dict, repr=False)
+    seen: dict[tuple[FactSet, bool], tuple[Option, ...]] = field(default_factory=dict, repr=False)
+    """What `literals.options` has worked out: by facts, and whether the recipe was read."""
 
     def start(self) -> Situation:
         """Return the situation at the beginning of the game."""
