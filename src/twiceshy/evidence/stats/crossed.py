@@ -40,7 +40,7 @@ def crossed_bootstrap(
 
     A block has one value for each row (a training collection, shared by all blocks), column (a test
     task, its own) and repeat (a seed). A draw takes rows, then columns of each block, then repeats
-    of each cell, with replacement; rows are the same in all blocks of a draw.
+    of each cell it came to, with replacement; rows are the same in all blocks of a draw.
 
         p = 2 · min(1 + #{draws ≤ 0}, 1 + #{draws ≥ 0}) / (draws + 1), at most 1
 
@@ -74,7 +74,7 @@ def crossed_bootstrap(
     if n_rows < 2:
         return Crossed(value, None, None, None, n_rows, n_columns)
     rng = np.random.default_rng(seed)
-    rows = rng.multinomial(n_rows, np.full(n_rows, 1 / n_rows), draws) / n_rows
+    rows = rng.integers(0, n_rows, (draws, n_rows))
     sample = np.zeros(draws)
     for weight, block in zip(weights, arrays, strict=True):
         sample += weight * _means(block, rows=rows, rng=rng)
@@ -86,20 +86,17 @@ def crossed_bootstrap(
 
 
 def _means(
-    block: NDArray[np.float64], *, rows: NDArray[np.float64], rng: np.random.Generator
+    block: NDArray[np.float64], *, rows: NDArray[np.int64], rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Return the mean of a block in each draw, given the shares of its rows, (draws, n_rows)."""
+    """Return the mean of a block in each draw, given the rows drawn, shape (draws, n_rows)."""
     n_rows, n_columns, n_repeats = block.shape
-    share = np.full(n_columns, 1 / n_columns)
-    columns = rng.multinomial(n_columns, share, len(rows)) / n_columns
-    cells = np.arange(n_rows * n_columns)[:, None]
-    flat = block.reshape(-1, n_repeats)
+    columns = rng.integers(0, n_columns, (len(rows), n_columns))
     means = np.empty(len(rows))
     for start in range(0, len(rows), _CHUNK):
-        part = slice(start, start + _CHUNK)
-        picks = rng.integers(0, n_repeats, (len(rows[part]), *flat.shape))
-        drawn = flat[cells, picks].mean(axis=2).reshape(-1, n_rows, n_columns)
-        means[part] = np.einsum("dr,drc,dc->d", rows[part], drawn, columns[part])
+        row = rows[start : start + _CHUNK, :, None, None]
+        column = columns[start : start + _CHUNK, None, :, None]
+        repeat = rng.integers(0, n_repeats, (len(row), n_rows, n_columns, n_repeats))
+        means[start : start + _CHUNK] = block[row, column, repeat].mean(axis=(1, 2, 3))
     return means
 
 

@@ -47,9 +47,7 @@ class Rules:
     def _matches(self, choice: Option) -> bool:
         what = (choice.command.verb, choice.literals)
         if what not in self._known:
-            self._known[what] = any(
-                holds(p, verb=what[0], facts=what[1]) for p in self._patterns
-            )
+            self._known[what] = any(holds(p, verb=what[0], facts=what[1]) for p in self._patterns)
         return self._known[what]
 
     def took(self, choice: Option) -> None:

@@ -39,8 +39,8 @@ from twiceshy.integrations.textworld.asymmetric.plan import (
 )
 from twiceshy.integrations.textworld.asymmetric.report import report_of
 from twiceshy.integrations.textworld.asymmetric.runs import (
-    TestJob,
-    TestResult,
+    GameJob,
+    GameResult,
     TuneJob,
     TuneResult,
     chosen_settings,
@@ -62,7 +62,7 @@ class Results(NamedTuple):
     collections: list[CollectResult]
     banks: list[BankResult]
     tuning: list[TuneResult]
-    tests: list[TestResult]
+    tests: list[GameResult]
     n_planned: int
     """Test games."""
 
@@ -114,7 +114,7 @@ def run_asymmetric_memory(
     settings = _settings(_all(tuning, TuneResult, folder=folder))
     asking = {"model_url": model_url, "model": model}
     testing = [
-        TestJob(game_set=game.game_set, seed=game.seed, settings=settings, **common, **asking)
+        GameJob(game_set=game.game_set, seed=game.seed, settings=settings, **common, **asking)
         for game in plan.test_games()
     ]
     work_off(testing, do=do_test, **stage)
@@ -145,11 +145,11 @@ def finished(folder: Path, *, plan: Plan | None = None) -> Results:
     tuning = [TuneJob(seed=game.seed, **common) for game in plan.validation_games]
     tuned = _all(tuning, TuneResult, folder=folder)
     settings = _settings(tuned)
-    tests: list[TestResult] = []
+    tests: list[GameResult] = []
     planned = list(plan.test_games())
     for game in planned:
-        job = TestJob(game_set=game.game_set, seed=game.seed, settings=settings, **common)
-        result = read_result(folder / "jobs", job.name, TestResult)
+        job = GameJob(game_set=game.game_set, seed=game.seed, settings=settings, **common)
+        result = read_result(folder / "jobs", job.name, GameResult)
         if result is not None:
             _check_same(result, plan=plan, folder=folder)
             tests.append(result)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from twiceshy.evidence.stats import clustered_mean, crossed_bootstrap, holm
 from twiceshy.integrations.textworld.asymmetric.plan import IN_DISTRIBUTION, Arm
-from twiceshy.integrations.textworld.asymmetric.runs import Dose, Row, TestResult
+from twiceshy.integrations.textworld.asymmetric.runs import Dose, GameResult, Row
 from twiceshy.integrations.textworld.games import GameSet
 
 Ending = Literal["won", "lost", "timed_out"]
@@ -59,10 +59,10 @@ class Outcomes:
 
     def __init__(
         self,
-        tests: Sequence[TestResult],
+        tests: Sequence[GameResult],
         *,
         n_collections: int,
-        keep: Callable[[TestResult], bool] | None = None,
+        keep: Callable[[GameResult], bool] | None = None,
         max_steps: int | None = None,
     ) -> None:
         self.n_collections = n_collections
@@ -71,7 +71,7 @@ class Outcomes:
             if keep is None or keep(test):
                 self._add(test, max_steps)
 
-    def _add(self, test: TestResult, max_steps: int | None) -> None:
+    def _add(self, test: GameResult, max_steps: int | None) -> None:
         by_condition: dict[Condition, list[str]] = {}
         for row in test.rows:
             condition = Condition(row.arm, row.dose, row.amount)

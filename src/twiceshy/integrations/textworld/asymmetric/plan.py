@@ -115,7 +115,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def validation_games(self) -> list[GameId]:
         """The games settings are chosen on."""
-        return game_ids("validation", self.n_validation)
+        return game_ids("validation", self.n_validation) if self.n_validation else []
 
     def test_games(self) -> Iterator[GameId]:
         """Yield the test games in the order they are played: in turns over the sets."""

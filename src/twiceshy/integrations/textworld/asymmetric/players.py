@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from twiceshy.integrations.textworld.advice import (
@@ -15,12 +16,19 @@ from twiceshy.integrations.textworld.advice import (
 from twiceshy.integrations.textworld.agent import Advice, Played, play
 from twiceshy.integrations.textworld.asymmetric.banks import lessons_by_cell
 from twiceshy.integrations.textworld.asymmetric.plan import Cell, Setting
+from twiceshy.integrations.textworld.model_player import TOLD, Briefing, ModelPlayer
 from twiceshy.integrations.textworld.runner import CookingGame
 from twiceshy.lessons import Lesson
+from twiceshy.memory.bank import Add, Bank
+from twiceshy.memory.contrast import losses
+from twiceshy.memory.recall import recall
 
 
 class Player(Protocol):
     """The seam between the lessons and whoever is to use them."""
+
+    n_unread: int
+    """Answers so far that named no command; always 0 for a player that is not a language model."""
 
     def play(
         self, game: CookingGame, *, lessons: Sequence[Lesson], key: str, max_steps: int
@@ -46,6 +54,7 @@ class Softmax:
 
     def __init__(self, settings: Mapping[Cell, Setting], *, coin: bool = False) -> None:
         self._settings, self._coin = settings, coin
+        self.n_unread = 0
 
     def play(
         self, game: CookingGame, *, lessons: Sequence[Lesson], key: str, max_steps: int
@@ -71,3 +80,41 @@ class Softmax:
         if self._coin:
             return CoinAvoidance(lessons, key=key, nats=-nats)
         return Rules(lessons, nats=-nats)
+
+
+class Told:
+    """A language model, which is told what recall finds among the lessons.
+
+    Rules to avoid are told with their alternative; a loss has none, so an arm with losses is told
+    in the form that names the mistake alone.
+
+    Args:
+        player: The model behind its endpoint.
+    """
+
+    def __init__(self, player: ModelPlayer) -> None:
+        self._player = player
+        self.n_unread = 0
+
+    def play(
+        self, game: CookingGame, *, lessons: Sequence[Lesson], key: str, max_steps: int
+    ) -> Played:
+        """Play one attempt; see `Player`.
+
+        Raises:
+            BadInput: The model cannot be reached.
+        """
+        briefing = self.briefing(game, lessons)
+        played = self._player.play(game, key=key, max_steps=max_steps, briefing=briefing)
+        self.n_unread += played.n_unread
+        return Played(played.taken, played.ending)
+
+    def briefing(self, game: CookingGame, lessons: Sequence[Lesson]) -> Briefing:
+        """Return what the model is told of some lessons before a game."""
+        if not lessons:
+            return Briefing()
+        has_losses = any(each.vocabulary == losses.NAME for each in lessons)
+        wish = replace(TOLD, form="negative" if has_losses else "instead")
+        with Bank.open(":memory:") as bank:
+            bank.apply([Add(lesson=each) for each in lessons])
+            return Briefing(recall(bank, task_words(game), **wish.keywords).text)

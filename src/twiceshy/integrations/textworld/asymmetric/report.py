@@ -26,7 +26,7 @@ from twiceshy.integrations.textworld.asymmetric.plan import (
     IN_DISTRIBUTION,
     Arm,
 )
-from twiceshy.integrations.textworld.asymmetric.runs import TestResult
+from twiceshy.integrations.textworld.asymmetric.runs import GameResult
 
 if TYPE_CHECKING:
     from twiceshy.integrations.textworld.asymmetric_memory import Results
@@ -264,7 +264,7 @@ def _tool_table(found: Results) -> Table:
     )
 
 
-def _forbidden(tests: Sequence[TestResult]) -> tuple[int, float | None]:
+def _forbidden(tests: Sequence[GameResult]) -> tuple[int, float | None]:
     n = sum(each.n_walkthrough for each in tests)
     counts = [sum(each.n_forbidden) / len(each.n_forbidden) for each in tests]
     return n, round(sum(counts), 1) if tests else None

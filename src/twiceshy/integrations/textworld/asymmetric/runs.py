@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -25,9 +25,10 @@ from twiceshy.integrations.textworld.asymmetric.plan import (
     Setting,
     Truth,
 )
-from twiceshy.integrations.textworld.asymmetric.players import Player, Softmax
+from twiceshy.integrations.textworld.asymmetric.players import Player, Softmax, Told
 from twiceshy.integrations.textworld.games import GameId, GameSet, ensure_game
 from twiceshy.integrations.textworld.literals import walkthrough_literals
+from twiceshy.integrations.textworld.model_player import model_player
 from twiceshy.integrations.textworld.runner import CookingGame, load_game
 from twiceshy.lessons import Lesson
 from twiceshy.memory.contrast.conditions import holds, parse_pattern
@@ -80,7 +81,7 @@ class TuneResult(msgspec.Struct, frozen=True, kw_only=True):
     """For each setting of the grid, in its order: a letter for each bank and seed."""
 
 
-class TestJob(msgspec.Struct, frozen=True, kw_only=True):
+class GameJob(msgspec.Struct, frozen=True, kw_only=True):
     """Play every arm at one test game."""
 
     game_set: GameSet
@@ -99,7 +100,7 @@ class TestJob(msgspec.Struct, frozen=True, kw_only=True):
         return f"test-{self.game_set}-{self.seed}"
 
 
-class TestResult(msgspec.Struct, frozen=True, kw_only=True):
+class GameResult(msgspec.Struct, frozen=True, kw_only=True):
     """Endings of one test game."""
 
     game_set: GameSet
@@ -114,6 +115,8 @@ class TestResult(msgspec.Struct, frozen=True, kw_only=True):
     """Steps of the game's own winning walkthrough."""
     n_forbidden: tuple[int, ...]
     """Of those, steps that the rules of each collection forbid."""
+    n_unread: int = 0
+    """Answers of a language model that named no command; one was then drawn at random."""
 
 
 def do_tune(job: TuneJob) -> TuneResult:
@@ -178,30 +181,34 @@ def chosen_settings(results: Sequence[TuneResult]) -> dict[Cell, Setting]:
     return chosen
 
 
-def do_test(job: TestJob) -> TestResult:
+def do_test(job: GameJob) -> GameResult:
     """Play a test game in every arm and dose, with every bank and seed."""
     id_ = GameId(job.game_set, job.seed)
     game = load_game(ensure_game(id_, Path(job.cache) if job.cache else None))
     walk = list(walkthrough_literals(game))
-    return TestResult(
+    player, coin = _players(job)
+    rows = tuple(_rows(job, game, name=str(id_), player=player, coin=coin))
+    return GameResult(
         game_set=job.game_set,
         seed=job.seed,
         plan=job.plan,
         settings=job.settings,
         model=job.model,
-        rows=tuple(_rows(job, game, name=str(id_))),
+        rows=rows,
         needs_new_tool=any(each.cooking == "grilled" for each in game.recipe),
         n_walkthrough=len(walk),
         n_forbidden=tuple(
             _n_forbidden(walk, _lessons("failure_abstract", collection, job=job))
             for collection in range(job.plan.n_collections)
         ),
+        n_unread=player.n_unread,
     )
 
 
-def _rows(job: TestJob, game: CookingGame, *, name: str) -> Iterator[Row]:
+def _rows(
+    job: GameJob, game: CookingGame, *, name: str, player: Player, coin: Player
+) -> Iterator[Row]:
     keys = [f"{name}|{TEST_SEED + k}" for k in range(job.plan.seeds)]
-    player, coin = _players(job)
     none = _play(player, game, lessons=(), keys=keys, plan=job.plan)
     yield _row("none", "all", 0, collection=-1, played=none)
     known: dict[tuple[bool, tuple[int, ...]], list[Played]] = {}
@@ -217,31 +224,33 @@ def _rows(job: TestJob, game: CookingGame, *, name: str) -> Iterator[Row]:
             yield _row(arm, dose, amount, collection=collection, played=known[told])
 
 
-def _players(job: TestJob) -> tuple[Player, Player]:
+def _players(job: GameJob) -> tuple[Player, Player]:
     if job.model_url is None:
         return Softmax(job.settings), Softmax(job.settings, coin=True)
-    raise NotImplementedError
+    told = Told(model_player(job.model, url=job.model_url))
+    return told, told
 
 
-def conditions(job: TestJob) -> Iterator[tuple[Arm, Dose, int]]:
+def conditions(job: GameJob) -> Iterator[tuple[Arm, Dose, int]]:
     """Yield the arms and doses that use a bank, at the game of a job."""
     for arm in ARMS:
         if arm != "none" and not (job.model_url is not None and arm == "coin_failure"):
             yield arm, "all", 0
     plan = job.plan
-    if job.game_set == IN_DISTRIBUTION and GameId(IN_DISTRIBUTION, job.seed) in _dose_games(plan):
+    if job.game_set == IN_DISTRIBUTION and GameId(IN_DISTRIBUTION, job.seed) in dose_games(plan):
         for arm in DOSED:
             yield from ((arm, "games", amount) for amount in plan.game_doses)
             yield from ((arm, "lessons", amount) for amount in plan.lesson_doses)
 
 
-def _dose_games(plan: Plan) -> list[GameId]:
+def dose_games(plan: Plan) -> list[GameId]:
+    """Return the test games that are played with every dose."""
     games = [each for each in plan.test_games() if each.game_set == IN_DISTRIBUTION]
     return games[: plan.n_dose_games]
 
 
 def _lessons(
-    arm: Arm, collection: int, *, job: TestJob, dose: Dose = "all", amount: int = 0
+    arm: Arm, collection: int, *, job: GameJob, dose: Dose = "all", amount: int = 0
 ) -> list[Lesson]:
     """Return what an arm tells, the strongest of each cell where only some are told."""
     told: list[Lesson] = []
@@ -275,6 +284,3 @@ def _letters(played: Sequence[Played]) -> str:
 def _n_forbidden(walk: Sequence[tuple[str, frozenset[str]]], lessons: Sequence[Lesson]) -> int:
     patterns = [parse_pattern(each.pattern) for each in lessons]
     return sum(any(holds(p, verb=verb, facts=facts) for p in patterns) for verb, facts in walk)
-
-
-Settings = Mapping[Cell, Setting]
