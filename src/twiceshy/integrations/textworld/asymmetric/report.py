@@ -82,6 +82,7 @@ def report_of(found: Results, *, manifest: dict[str, Any]) -> Report:
             _after_table(after),
             _short_table(found),
             _tool_table(found),
+            _forbidden_table(found),
             _tuning_table(found),
             _bank_table(found),
             _dose_table(outcomes),
@@ -135,12 +136,20 @@ def _afterthoughts(outcomes: Outcomes) -> Iterator[tuple[str, Ending, Compared]]
                 if found.value is not None:
                     yield label, ending, found
         yield label, "won", form_by_source(outcomes, chosen)
-    for other in sets:
-        if other != IN_DISTRIBUTION:
-            weights = travel_weights(
-                Condition("failure_abstract"), Condition("success_concrete"), [other]
-            )
-            yield other, "won", compare(outcomes, weights, name="rules travel − demos travel")
+    yield from _travel(outcomes)
+
+
+def _travel(outcomes: Outcomes) -> Iterator[tuple[str, Ending, Compared]]:
+    """Yield how gains travel to each other set, in wins and in losses."""
+    rules, shown = Condition("failure_abstract"), Condition("success_concrete")
+    others = [each for each in outcomes.sets if each != IN_DISTRIBUTION]
+    groups = [*((each, [each]) for each in others), ("all but near", others)]
+    endings: tuple[Ending, ...] = ("won", "lost")
+    for label, chosen in groups if others else ():
+        weights = travel_weights(rules, shown, chosen)
+        for ending in endings:
+            name = "travel: rules − demonstrations"
+            yield label, ending, compare(outcomes, weights, name=name, ending=ending)
 
 
 def _named_table(named: Sequence[Compared]) -> Table:
@@ -205,7 +214,8 @@ def _after_table(after: Sequence[tuple[str, Ending, Compared]]) -> Table:
         ),
         note="Not corrected and not tested. *source × form*: (failures abstract − concrete) −"
         " (successes abstract − concrete); above 0 means that the two sources want different"
-        " forms, as SkillRL keeps them. *travel*: gain in the set less gain in distribution.",
+        " forms, as SkillRL keeps them. *travel*: change by the lessons in the set less that in"
+        " distribution; for losses below 0 means that rules keep more of their effect.",
     )
 
 
@@ -268,6 +278,25 @@ def _forbidden(tests: Sequence[GameResult]) -> tuple[int, float | None]:
     n = sum(each.n_walkthrough for each in tests)
     counts = [sum(each.n_forbidden) / len(each.n_forbidden) for each in tests]
     return n, round(sum(counts), 1) if tests else None
+
+
+def _forbidden_table(found: Results) -> Table:
+    """How many winning steps each collection's rules would forbid."""
+    rows: list[Cells] = []
+    for game_set in dict.fromkeys(each.game_set for each in found.tests):
+        tests = [each for each in found.tests if each.game_set == game_set]
+        counts = [sum(each.n_forbidden[c] for each in tests) for c in _collections(found)]
+        rows.append((game_set, sum(each.n_walkthrough for each in tests), *counts))
+    return Table(
+        title="Winning steps that the rules forbid",
+        columns=("set", "winning steps", *(f"collection {c}" for c in _collections(found))),
+        rows=tuple(rows),
+        note="Steps of the games' own walkthroughs, all of which win.",
+    )
+
+
+def _collections(found: Results) -> range:
+    return range(found.plan.n_collections)
 
 
 def _tuning_table(found: Results) -> Table:
