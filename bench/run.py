@@ -34,8 +34,10 @@ NAMES = (
     "fused_head",
     "fused_head_gpu",
     "rollouts",
+    "trl_overhead",
     "bank_writes",
     "recall",
+    "completer",
 )
 RESULT = FOLDER / "result.json"
 
