@@ -25,7 +25,7 @@ from twiceshy.integrations.textworld.asymmetric.plot import draw
 from twiceshy.integrations.textworld.asymmetric_memory import (
     Results,
     finished,
-    report_asymmetric_memory,
+    report_results,
     run_asymmetric_memory,
 )
 
@@ -48,10 +48,8 @@ def main() -> None:
     plan = told_plan() if given.model_url else quick_plan() if given.quick else full_plan()
     kind = "-told" if given.model_url else "-quick" if given.quick else ""
     folder = given.folder or HERE.parents[1] / "scratch" / f"{HERE.name}{kind}"
-    if given.report:
-        report = report_asymmetric_memory(folder, plan=plan)
-    else:
-        report = run_asymmetric_memory(
+    if not given.report:
+        run_asymmetric_memory(
             folder,
             quick=given.quick,
             processes=given.processes,
@@ -60,8 +58,10 @@ def main() -> None:
             model_url=given.model_url,
             model=given.model,
         )
+    found = finished(folder, plan=plan)
+    report = report_results(found)
     if not kind:
-        write(report, finished(folder))
+        write(report, found)
     print(markdown(report))
 
 
@@ -79,7 +79,6 @@ def write(report: Report, found: Results) -> None:
     )
     write_whole(HERE / "runs.jsonl", b"".join(line + b"\n" for line in lines))
     kept = msgspec.to_builtins(report)
-    kept["manifest"].pop("wall_seconds", None)
     kept.pop("tables")
     encoded = msgspec.json.format(msgspec.json.encode(kept), indent=1)
     write_whole(HERE / "result.json", encoded + b"\n")

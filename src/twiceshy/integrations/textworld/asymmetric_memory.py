@@ -129,7 +129,11 @@ def report_asymmetric_memory(folder: Path, *, plan: Plan | None = None) -> Repor
     Raises:
         BadInput: When the folder holds results of another plan, or the settings are not chosen yet.
     """
-    found = finished(folder, plan=plan)
+    return report_results(finished(folder, plan=plan))
+
+
+def report_results(found: Results) -> Report:
+    """Return the report of results at hand."""
     return report_of(found, manifest=_manifest(found))
 
 
