@@ -26,7 +26,7 @@ from twiceshy.integrations.textworld.asymmetric.plan import (
     IN_DISTRIBUTION,
     Arm,
 )
-from twiceshy.integrations.textworld.asymmetric.runs import GameResult
+from twiceshy.integrations.textworld.asymmetric.runs import GameResult, dose_games
 
 if TYPE_CHECKING:
     from twiceshy.integrations.textworld.asymmetric_memory import Results
@@ -64,6 +64,7 @@ def report_of(found: Results, *, manifest: dict[str, Any]) -> Report:
     named = named_contrasts(outcomes) if len(outcomes.sets) > 1 else []
     after = list(_afterthoughts(outcomes))
     rates = _rates(outcomes)
+    dosed = _dosed(found)
     return Report(
         kind=KIND,
         title="Asymmetric memory: source and form of lessons crossed",
@@ -74,7 +75,7 @@ def report_of(found: Results, *, manifest: dict[str, Any]) -> Report:
             "named": [each._asdict() for each in named],
             "rates": [{"ending": e, **r._asdict()} for e, r in rates],
             "afterthoughts": [{"sets": s, "ending": e, **r._asdict()} for s, e, r in after],
-            "doses": [{"ending": e, "label": c, **r._asdict()} for c, e, r in _dosed(outcomes)],
+            "doses": [{"ending": e, "label": c, **r._asdict()} for c, e, r in dosed],
         },
         tables=(
             _named_table(named),
@@ -85,7 +86,7 @@ def report_of(found: Results, *, manifest: dict[str, Any]) -> Report:
             _forbidden_table(found),
             _tuning_table(found),
             _bank_table(found),
-            _dose_table(outcomes),
+            _dose_table(dosed),
             _published(outcomes),
         ),
         manifest=manifest,
@@ -348,8 +349,12 @@ def _bank_table(found: Results) -> Table:
     )
 
 
-def _dosed(outcomes: Outcomes) -> list[tuple[str, Ending, Compared]]:
-    conditions = [c for c in outcomes.conditions(IN_DISTRIBUTION) if c.dose != "all"]
+def _dosed(found: Results) -> list[tuple[str, Ending, Compared]]:
+    """Return every dose, and the whole dose and none at the same games beside it."""
+    seeds = {each.seed for each in dose_games(found.plan)}
+    tests = [x for x in found.tests if x.game_set == IN_DISTRIBUTION and x.seed in seeds]
+    outcomes = Outcomes(tests, n_collections=found.plan.n_collections)
+    conditions = [c for c in outcomes.conditions(IN_DISTRIBUTION) if c.arm in ("none", *DOSED)]
     endings: tuple[Ending, ...] = ("won", "lost", "timed_out")
     return [
         (f"{c.arm}|{c.dose}|{c.amount}", ending, rate(outcomes, c, IN_DISTRIBUTION, ending=ending))
@@ -358,9 +363,9 @@ def _dosed(outcomes: Outcomes) -> list[tuple[str, Ending, Compared]]:
     ]
 
 
-def _dose_table(outcomes: Outcomes) -> Table:
+def _dose_table(dosed: Sequence[tuple[str, Ending, Compared]]) -> Table:
     by_label: dict[str, dict[Ending, Compared]] = {}
-    for label, ending, each in _dosed(outcomes):
+    for label, ending, each in dosed:
         by_label.setdefault(label, {})[ending] = each
     rows: list[Cells] = []
     for label, found in by_label.items():
