@@ -211,7 +211,7 @@ def _result(
 def _misfires(lessons: Sequence[Lesson], *, cache: Path) -> dict[str, Any]:
     """How many steps of each set's own walkthroughs, which all win, the rules would forbid."""
     result: dict[str, Any] = {}
-    for game in (*HELD_OUT, *game_ids("new_tool")):
+    for game in (*HELD_OUT, *game_ids("new_tool", 20)):
         counts = result.setdefault(game.game_set, {"n_steps": 0, "n_forbidden": 0, "n_grilling": 0})
         for verb, literals in walkthrough_literals(load_game(ensure_game(game, cache))):
             counts["n_steps"] += 1

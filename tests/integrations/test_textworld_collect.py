@@ -22,9 +22,9 @@ from twiceshy.integrations.textworld import (
 )
 from twiceshy.integrations.textworld.advice import (
     AVOID_NATS,
-    Avoidance,
     CoinAvoidance,
     Imitation,
+    Rules,
     lessons_for,
 )
 from twiceshy.integrations.textworld.agent import play
@@ -128,7 +128,7 @@ def _option(verb: str, *literals: str) -> Option:
 
 
 def test_avoidance_takes_nats_off_matching_commands_only() -> None:
-    advice = Avoidance([Lesson(id="1", kind="avoid", text="", pattern="cook | food.cooked")])
+    advice = Rules([Lesson(id="1", kind="avoid", text="", pattern="cook | food.cooked")])
     choices = [_option("cook", "food.cooked"), _option("cook"), _option("eat", "food.cooked")]
     assert advice.bonus(choices) == [AVOID_NATS, 0.0, 0.0]
 

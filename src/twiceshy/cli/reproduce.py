@@ -22,6 +22,9 @@ STUDIES = {
     "negative-reinforcement": f"{_ROOM}.negative_reinforcement:run_negative_reinforcement",
     "over-hard": f"{_ROOM}.over_hard:run_over_hard",
     "reasoning-memory": "twiceshy.integrations.textworld.reasoning_memory:run_reasoning_memory",
+    "asymmetric-memory": (
+        "twiceshy.integrations.textworld.asymmetric_memory:run_asymmetric_memory"
+    ),
 }
 """Each study by name: a function (folder, *, quick, processes, progress) -> Report.
 

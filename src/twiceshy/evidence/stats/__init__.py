@@ -1,5 +1,6 @@
 """Statistics on counts, rates and pairs: arrays in, named tuples out, nothing else of ours."""
 
+from twiceshy.evidence.stats.crossed import Crossed, crossed_bootstrap
 from twiceshy.evidence.stats.fdr import holm, q_values
 from twiceshy.evidence.stats.intervals import (
     Estimate,
@@ -27,6 +28,7 @@ from twiceshy.evidence.stats.sequential import Betting, BettingTest, betting_tes
 __all__ = [
     "Betting",
     "BettingTest",
+    "Crossed",
     "Estimate",
     "Flips",
     "Needed",
@@ -39,6 +41,7 @@ __all__ = [
     "bounded_mean",
     "clopper_pearson",
     "clustered_mean",
+    "crossed_bootstrap",
     "flips",
     "holm",
     "mcnemar_exact",

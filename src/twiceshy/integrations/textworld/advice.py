@@ -28,27 +28,35 @@ _ALIKE = 0.3
 """Jaccard index from which a command counts as having done a demonstration's step."""
 
 
-class Avoidance:
-    """Takes nats off commands that some `avoid` lesson matches."""
+class Rules:
+    """Adds nats to commands that some lesson's pattern matches: below 0 avoids, above 0 follows.
 
-    def __init__(self, lessons: Sequence[Lesson]) -> None:
+    Args:
+        lessons: Lessons with patterns over a command's literals, from `mine_conditions`.
+        nats: What a match adds, once, however many lessons match.
+    """
+
+    def __init__(self, lessons: Sequence[Lesson], *, nats: float = AVOID_NATS) -> None:
         self._patterns: list[Pattern] = [parse_pattern(lesson.pattern) for lesson in lessons]
+        self._nats = nats
+        self._known: dict[tuple[str, frozenset[str]], bool] = {}
 
     def bonus(self, choices: Sequence[Option]) -> list[float]:
-        """Return `AVOID_NATS` for commands that are advised against, else 0."""
-        return [AVOID_NATS if self._is_forbidden(choice) else 0.0 for choice in choices]
+        """Return the nats for commands that match, else 0."""
+        return [self._nats if self._matches(choice) else 0.0 for choice in choices]
 
-    def _is_forbidden(self, choice: Option) -> bool:
-        return any(
-            holds(p, verb=choice.command.verb, facts=choice.literals) for p in self._patterns
-        )
+    def _matches(self, choice: Option) -> bool:
+        what = (choice.command.verb, choice.literals)
+        if what not in self._known:
+            self._known[what] = any(holds(p, verb=what[0], facts=what[1]) for p in self._patterns)
+        return self._known[what]
 
     def took(self, choice: Option) -> None:
         """Nothing to remember."""
 
 
 class CoinAvoidance:
-    """The placebo of `Avoidance`: the same verbs and nats at the same dose, triggered by a coin.
+    """The placebo of rules to avoid: the same verbs and nats at the same dose, set off by a coin.
 
     Each lesson takes its nats off each command with its verb with the probability with which the
     lesson matched such steps in training, tossed anew for every command at every step. A fixed
@@ -56,7 +64,8 @@ class CoinAvoidance:
     to forbid the other one forbids winning.
     """
 
-    def __init__(self, lessons: Sequence[Lesson], *, key: str) -> None:
+    def __init__(self, lessons: Sequence[Lesson], *, key: str, nats: float = AVOID_NATS) -> None:
+        self._nats = nats
         self._doses = [
             (parse_pattern(each.pattern).verb, each.extra["n_steps"] / each.extra["n_verb_steps"])
             for each in lessons
@@ -64,8 +73,8 @@ class CoinAvoidance:
         self._key, self._n_taken = key, 0
 
     def bonus(self, choices: Sequence[Option]) -> list[float]:
-        """Return `AVOID_NATS` for commands the coin picked, else 0."""
-        return [AVOID_NATS if self._is_picked(choice) else 0.0 for choice in choices]
+        """Return the nats for commands the coin picked, else 0."""
+        return [self._nats if self._is_picked(choice) else 0.0 for choice in choices]
 
     def _is_picked(self, choice: Option) -> bool:
         return any(
@@ -89,7 +98,7 @@ class _Demo(NamedTuple):
 class Imitation:
     """Pulls towards the steps of one demonstration, each of which is used up once it was followed.
 
-    bonus = `DEMONSTRATION_NATS` · max over unused steps with the same verb of Jaccard(facts)²
+    bonus = nats · max over unused steps with the same verb of Jaccard(facts)^sharpness
 
     Until the recipe is read the shortest demonstration is followed, then the one whose recipe has
     the most words in common with it; its first steps, up to its own reading, count as done.
@@ -97,10 +106,21 @@ class Imitation:
     Args:
         lessons: Demonstrations mined by `mine_conditions`; at least one.
         task: The task in words, with its recipe; looked at only once the recipe is read.
+        nats: The pull towards a command whose facts are those of a step.
+        sharpness: Exponent of the likeness: the higher, the less a command that is merely like a
+            step is pulled at.
     """
 
-    def __init__(self, lessons: Sequence[Lesson], *, task: str) -> None:
+    def __init__(
+        self,
+        lessons: Sequence[Lesson],
+        *,
+        task: str,
+        nats: float = DEMONSTRATION_NATS,
+        sharpness: float = 2.0,
+    ) -> None:
         self._lessons, self._task = lessons, task
+        self._nats, self._sharpness = nats, sharpness
         self._left = _steps(min(lessons, key=lambda each: (len(_steps(each)), each.id)))
         self._has_read = False
 
@@ -112,7 +132,7 @@ class Imitation:
                 self._lessons, key=lambda each: (_overlap(self._task, situation_of(each)), each.id)
             )
             self._left = _after_reading(_steps(best))
-        return [DEMONSTRATION_NATS * self._closest(choice)[0] ** 2 for choice in choices]
+        return [self._nats * self._closest(choice)[0] ** self._sharpness for choice in choices]
 
     def took(self, choice: Option) -> None:
         """Use up the step the command is most like."""
@@ -121,13 +141,45 @@ class Imitation:
             self._left.remove(step)
 
     def _closest(self, choice: Option) -> tuple[float, _Demo | None]:
-        found: tuple[float, _Demo | None] = (0.0, None)
-        for step in self._left:
-            if step.verb == choice.command.verb:
-                alike = _jaccard(step.facts, choice.literals)
-                if alike > found[0]:
-                    found = (alike, step)
-        return found
+        return _closest(choice, self._left)
+
+
+class Warnings:
+    """Pushes away from the last steps of lost attempts, kept as they were.
+
+    bonus = nats · max over fatal steps with the same verb of Jaccard(facts)^sharpness
+
+    Args:
+        lessons: Losses from `find_losses`.
+        nats: What a command whose facts are those of a fatal step gets; below 0.
+        sharpness: As for `Imitation`.
+    """
+
+    def __init__(
+        self, lessons: Sequence[Lesson], *, nats: float = AVOID_NATS, sharpness: float = 2.0
+    ) -> None:
+        self._fatal = [_steps(lesson)[-1] for lesson in lessons]
+        self._nats, self._sharpness = nats, sharpness
+
+    def bonus(self, choices: Sequence[Option]) -> list[float]:
+        """Return the push away from each command, in nats."""
+        return [
+            self._nats * _closest(choice, self._fatal)[0] ** self._sharpness for choice in choices
+        ]
+
+    def took(self, choice: Option) -> None:
+        """Nothing to remember."""
+
+
+def _closest(choice: Option, steps: Sequence[_Demo]) -> tuple[float, _Demo | None]:
+    """Return the step with the command's verb whose facts are most like its own, and how much."""
+    found: tuple[float, _Demo | None] = (0.0, None)
+    for step in steps:
+        if step.verb == choice.command.verb:
+            alike = _jaccard(step.facts, choice.literals)
+            if alike > found[0]:
+                found = (alike, step)
+    return found
 
 
 def _steps(lesson: Lesson) -> list[_Demo]:
@@ -192,7 +244,7 @@ def advice_of(arm: Arm, lessons: Sequence[Lesson], *, game: CookingGame, key: st
     shown = [each for each in lessons if each.kind == "demonstration"]
     if arm == "placebo":
         return [CoinAvoidance(avoid, key=key)]
-    advice: list[Advice] = [Avoidance(avoid)] if avoid else []
+    advice: list[Advice] = [Rules(avoid)] if avoid else []
     return [*advice, Imitation(shown, task=task_words(game))] if shown else advice
 
 

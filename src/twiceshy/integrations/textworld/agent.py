@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from twiceshy.integrations.textworld.literals import History, Option, options
@@ -63,7 +64,11 @@ _AGAIN = {"it was tried before": -3.0, "it was done before": -1.0}
 
 def prior(option: Option) -> float:
     """Return the score of a command before any lesson; differences matter, in units of reward."""
-    verb, held = option.command.verb, option.literals
+    return _score(option.command.verb, option.literals)
+
+
+@lru_cache(maxsize=100_000)
+def _score(verb: str, held: frozenset[str]) -> float:
     score = sum(each.value for each in PRIOR if holds(each.pattern, verb=verb, facts=held))
     return score + sum(value for literal, value in _AGAIN.items() if literal in held)
 

@@ -19,7 +19,17 @@ from twiceshy.errors import BadInput, missing_extra
 if TYPE_CHECKING:
     from textworld import Game
 
-GameSet = Literal["train", "validation", "near", "more_food", "more_rooms", "new_tool"]
+GameSet = Literal[
+    "train",
+    "validation",
+    "near",
+    "more_food",
+    "more_rooms",
+    "new_tool",
+    "only_ingredients",
+    "only_rooms",
+    "only_foods",
+]
 
 # (cook, cut): which kinds of preparation a game asks for. Doubled: most games ask for both.
 _SKILLS = ((1, 1), (1, 1), (1, 0), (0, 1))
@@ -95,13 +105,43 @@ SETS: dict[GameSet, SetRule] = {
     ),
     "new_tool": SetRule(
         first_seed=11000,
-        size=20,
+        size=40,
         n_ingredients=2,
         n_rooms=9,
         food_split="train",
         max_steps=100,
         split="test",
         about="nine rooms with a barbecue, a tool no training game has",
+    ),
+    "only_ingredients": SetRule(
+        first_seed=13000,
+        size=60,
+        n_ingredients=4,
+        n_rooms=1,
+        food_split="train",
+        max_steps=70,
+        split="test",
+        about="as train, but with four ingredients",
+    ),
+    "only_rooms": SetRule(
+        first_seed=15000,
+        size=60,
+        n_ingredients=2,
+        n_rooms=6,
+        food_split="train",
+        max_steps=70,
+        split="test",
+        about="as train, but with six rooms and doors",
+    ),
+    "only_foods": SetRule(
+        first_seed=17000,
+        size=60,
+        n_ingredients=2,
+        n_rooms=1,
+        food_split="test",
+        max_steps=40,
+        split="test",
+        about="as train, but with foods and preparations not met in training",
     ),
 }
 

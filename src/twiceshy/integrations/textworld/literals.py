@@ -26,6 +26,8 @@ from twiceshy.integrations.textworld.runner import (
     Situation,
 )
 
+_REMEMBERED = 10_000
+"""Situations of a game whose commands are kept with their literals; about a kilobyte each."""
 _PLAIN = ("raw", "uncut")
 """Preparations that need nothing done."""
 HIDDEN = frozenset(
@@ -64,8 +66,15 @@ def options(game: CookingGame, situation: Situation, *, history: History) -> lis
         situation: Where the attempt stands.
         history: What was done so far in it.
     """
-    view = _View.of(game, situation, was_read=READ in history.commands)
-    return [_option(view, command, history=history) for command in game.commands(situation)]
+    was_read = READ in history.commands
+    known = game.seen.get((situation.facts, was_read))
+    if known is None:
+        if len(game.seen) >= _REMEMBERED:
+            game.seen.clear()
+        view = _View.of(game, situation, was_read=was_read)
+        known = tuple(_option(view, command) for command in game.commands(situation))
+        game.seen[situation.facts, was_read] = known
+    return [_with_history(each, history) for each in known]
 
 
 def step_of(option: Option) -> Step:
@@ -131,9 +140,19 @@ def _is_visible(fact: Fact) -> bool:
     return len(fact.things) == 1 and fact.name not in HIDDEN
 
 
-def _option(view: _View, command: Command, *, history: History) -> Option:
+def _with_history(option: Option, history: History) -> Option:
+    """Add what the agent's own past makes true of a command."""
+    command, literals = option.command, set[str]()
+    if command.text in history.commands:
+        literals.add("it was done before")
+    if command.things and (command.verb, command.things[0]) in history.acts:
+        literals.add("it was tried before")
+    return option._replace(literals=option.literals | literals) if literals else option
+
+
+def _option(view: _View, command: Command) -> Option:
     roles = _roles(view, command)
-    literals = set(_general(view, command, history=history))
+    literals = set(_general(view))
     for role, name in roles.items():
         literals.update(_about(view, role=role, name=name))
     return Option(command, roles, frozenset(literals))
@@ -151,11 +170,7 @@ def _roles(view: _View, command: Command) -> dict[str, str]:
     return roles
 
 
-def _general(view: _View, command: Command, *, history: History) -> Iterator[str]:
-    if command.text in history.commands:
-        yield "it was done before"
-    if command.things and (command.verb, command.things[0]) in history.acts:
-        yield "it was tried before"
+def _general(view: _View) -> Iterator[str]:
     if view.was_read:
         yield "recipe is read"
         left = {gap for food in view.wanted for gap in view.gaps(food)}

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from textworld.generator.game import Game
     from textworld.logic import Action, Proposition, Signature, State
 
+    from twiceshy.integrations.textworld.literals import Option
+
 Ending = Literal["won", "lost"]
 FactSet: TypeAlias = "frozenset[Proposition]"
 
@@ -99,6 +101,8 @@ class CookingGame:
     _matches: dict[tuple[str, tuple[FactSet | None, ...]], list[tuple[Command, Action]]] = field(
         default_factory=dict, repr=False
     )
+    seen: dict[tuple[FactSet, bool], tuple[Option, ...]] = field(default_factory=dict, repr=False)
+    """What `literals.options` has worked out: by facts, and whether the recipe was read."""
 
     def start(self) -> Situation:
         """Return the situation at the beginning of the game."""

@@ -59,7 +59,7 @@ def find_habits(
         settings: `fdr` and `habit_coverage` are used.
         clustered: As for `conditions_evidence.excess_test`.
     """
-    shows = [_shown_before_last(block, len(task)) for block in blocks]
+    shows = [_shown(block, won=won) for block in blocks]
     tests = [
         excess_test(columns, failed=won, stratum=stratum, clustered=clustered) for columns in shows
     ]
@@ -102,12 +102,16 @@ def _coverage(columns: Bools, *, task: Ints, won: Bools) -> NDArray[np.float64]:
     return n_shown.sum(axis=0) / np.maximum(eligible, 1)
 
 
-def _shown_before_last(block: Block, n_attempts: int) -> Bools:
-    """As `shown`, without each attempt's last action: the winning move is no advice."""
-    early = ~block.is_last
-    if not early.any():
-        return np.zeros((n_attempts, len(block.patterns)), dtype=np.bool_)
-    return shown(block.at(early), n_attempts)
+def _shown(block: Block, *, won: Bools) -> Bools:
+    """As `shown`, without the last action of each win: the winning move is no advice.
+
+    The last action of a failure stays. It may be what lost the attempt, and then it is the very
+    thing that speaks against doing so; left out, only those who survived a move would be counted.
+    """
+    counted = ~(block.is_last & won[block.attempt])
+    if not counted.any():
+        return np.zeros((len(won), len(block.patterns)), dtype=np.bool_)
+    return shown(block.at(counted), len(won))
 
 
 def _habit(candidate: Candidate, task: Ints) -> Habit:

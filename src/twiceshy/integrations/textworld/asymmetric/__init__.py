@@ -1,0 +1,1 @@
+"""The study of asymmetric memory: what it plans, keeps, plays, compares and shows."""
