@@ -35,6 +35,7 @@ NAMES = (
     "rollouts",
     "bank_writes",
     "recall",
+    "imitation",
 )
 RESULT = FOLDER / "result.json"
 

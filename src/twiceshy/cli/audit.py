@@ -7,7 +7,7 @@ from importlib import import_module
 
 import typer
 
-from twiceshy.cli import inputs
+from twiceshy.cli import audit_imitation, inputs
 from twiceshy.cli.output import show
 from twiceshy.cli.provenance import with_manifest
 from twiceshy.evidence.report import Report
@@ -41,3 +41,8 @@ def collapse(source: inputs.Source, seed: inputs.Seed = 0, as_json: inputs.AsJso
 def shortcuts(source: inputs.Source, seed: inputs.Seed = 0, as_json: inputs.AsJson = False) -> None:
     """Look for shortcuts: repeated answers, skipped work, passes that did nothing."""
     _run("audit_shortcuts", source, seed=seed, as_json=as_json)
+
+
+app.command("imitation", short_help="Style without capability: a student against its teacher.")(
+    audit_imitation.imitation
+)
