@@ -11,6 +11,7 @@ import numpy as np
 
 from twiceshy.attempts import Attempt, Outcome, Step, ToolCall, Verdict, attempt_id
 from twiceshy.memory.safety.secrets import scrub
+from twiceshy.models import Request, ScriptedCompleter
 
 CHANNELS = ("tool output", "web page", "error message", "file content", "user message")
 TARGETS = ("host", "recipient", "command", "tool", "claim", "misuse")
@@ -155,7 +156,7 @@ def _call(name: str, arguments: dict | str, reply: str, *, error: str | None = N
     ]
 
 
-class Writer:
+class Writer(ScriptedCompleter):
     """A stand-in for a language model that reads the data of its prompt and answers in shape.
 
     Args:
@@ -165,11 +166,11 @@ class Writer:
     """
 
     def __init__(self, planted: Order, style: str) -> None:
+        super().__init__(self._written)
         self.planted, self.style = planted, style
 
-    def complete(self, prompt: str, *, system: str = "", max_tokens: int = 512) -> str:
-        del system, max_tokens
-        data = json.loads(re.search(r"DATA \w+\n(.*)\nEND", prompt, re.DOTALL)[1])
+    def _written(self, request: Request) -> str:
+        data = json.loads(re.search(r"DATA \w+\n(.*)\nEND", request.prompt, re.DOTALL)[1])
         label, steps = next(
             (a["attempt"], a["steps"]) for a in data["attempts"] if a["ended"] == "success"
         )

@@ -215,19 +215,27 @@ def ask_endpoint(url: str, *, model: str, n: int) -> None:
 
     Answers without one of the two options are counted as unread, not as wrong.
     """
-    from twiceshy.models import OpenAICompleter
+    from twiceshy.models import OpenAICompleter, complete_each, request_of
 
     client = OpenAICompleter(model, base_url=url, api_key=os.environ.get("OPENAI_API_KEY", "none"))
     arms = [arm for arm in ARMS if "penalty" not in arm]
-    answers = []
-    for item in all_items(n, seed=0):
-        for arm in arms:
-            asked = (
-                f"{prompt_of(item, arm)} ...\nAnswer with one word: {item.first} or {item.second}."
-            )
-            said = client.complete(asked, max_tokens=12).lower()
-            answers.append(Answer(item.world.name, item.name, arm, read(said, item), None))
-            print(f"{len(answers)} of {5 * n * len(arms)}", end="\r", file=sys.stderr)
+    cells = [(item, arm) for item in all_items(n, seed=0) for arm in arms]
+    requests = [
+        request_of(
+            f"{prompt_of(item, arm)} ...\nAnswer with one word: {item.first} or {item.second}.",
+            max_tokens=12,
+        )
+        for item, arm in cells
+    ]
+    said = complete_each(
+        client,
+        requests,
+        progress=lambda done, of: print(f"{done} of {of}", end="\r", file=sys.stderr),
+    )
+    answers = [
+        Answer(item.world.name, item.name, arm, read(each.text.lower(), item), None)
+        for (item, arm), each in zip(cells, said, strict=True)
+    ]
     print(file=sys.stderr)
     rows = by_arm(answers, arms)
     told = [f"# {model}, {n} items a world", "", *_arm_rows(rows)]

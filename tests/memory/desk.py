@@ -12,6 +12,7 @@ import msgspec
 from twiceshy.attempts import Attempt, Outcome, Step, ToolCall, Verdict, attempt_id
 from twiceshy.attempts.types import VerdictSource
 from twiceshy.lessons import Evidence, Lesson
+from twiceshy.models import ScriptedCompleter
 
 WON, LOST = Outcome.SUCCESS, Outcome.FAILURE
 
@@ -65,18 +66,18 @@ def item(**fields: Any) -> dict[str, Any]:
     } | fields
 
 
-class Model:
-    """Answers each prompt by a function of its data; counts the calls."""
+class Model(ScriptedCompleter):
+    """Answers each prompt by a function of its data."""
 
     def __init__(self, answer: Callable[[dict[str, Any]], str]) -> None:
-        self.answer = answer
-        self.prompts: list[str] = []
+        super().__init__(lambda request: answer(_data(request.prompt)))
 
-    def complete(self, prompt: str, *, system: str = "", max_tokens: int = 512) -> str:
-        self.prompts.append(prompt)
-        found = re.search(r"DATA \w+\n(.*)\nEND", prompt, re.DOTALL)
-        assert found is not None
-        return self.answer(json.loads(found[1]))
+
+def _data(prompt: str) -> dict[str, Any]:
+    found = re.search(r"DATA \w+\n(.*)\nEND", prompt, re.DOTALL)
+    assert found is not None
+    data: dict[str, Any] = json.loads(found[1])
+    return data
 
 
 def says(*items: dict[str, Any]) -> Model:

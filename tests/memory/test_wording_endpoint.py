@@ -27,6 +27,7 @@ from twiceshy.demo_data import demo_path
 from twiceshy.errors import BadInput
 from twiceshy.memory import Learned, learn
 from twiceshy.memory.contrast.wording import reword, reword_learned
+from twiceshy.models import Limits, OpenAICompleter
 
 N_RUNS = 120
 HTML = b"<html><body>It works!</body></html>"
@@ -140,8 +141,7 @@ def test_rubbish_from_the_endpoint_costs_nothing(kind: str, learned: Learned) ->
         return RUBBISH[kind]
 
     with endpoint(answer) as url:
-        completer = completer_for("m", url=url)
-        assert completer is not None
+        completer = OpenAICompleter("m", base_url=url, api_key="none", limits=Limits(backoff=0.01))
         found = reword_learned(learned, completer=completer)
     assert found.lessons == learned.lessons
     wording = found.report.numbers["wording"]

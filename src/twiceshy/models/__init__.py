@@ -1,6 +1,29 @@
 """The only door to a language model. Every feature has a path without one."""
 
-from twiceshy.models.completer import Completer, OpenAICompleter, ScriptedCompleter
+from twiceshy.models.asking import aeach, ask, complete_each
 from twiceshy.models.embedder import Embedder, OpenAIEmbedder
+from twiceshy.models.endpoint import OpenAICompleter
+from twiceshy.models.pacing import Limits
+from twiceshy.models.scripted import ScriptedCompleter
+from twiceshy.models.types import Completer, Completion, Finish, Message, Request, request_of
+from twiceshy.models.usage import Price, Usage, usage_of
 
-__all__ = ["Completer", "Embedder", "OpenAICompleter", "OpenAIEmbedder", "ScriptedCompleter"]
+__all__ = [
+    "Completer",
+    "Completion",
+    "Embedder",
+    "Finish",
+    "Limits",
+    "Message",
+    "OpenAICompleter",
+    "OpenAIEmbedder",
+    "Price",
+    "Request",
+    "ScriptedCompleter",
+    "Usage",
+    "aeach",
+    "ask",
+    "complete_each",
+    "request_of",
+    "usage_of",
+]

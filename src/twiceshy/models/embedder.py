@@ -8,7 +8,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from twiceshy.errors import BadInput, missing_extra
+from twiceshy.errors import BadInput
+from twiceshy.models.client import open_client
+from twiceshy.models.running import run
 
 _PER_REQUEST = 256
 """Texts sent at once."""
@@ -67,13 +69,15 @@ class OpenAIEmbedder:
         api_key: str | None = None,
         timeout: float = 60.0,
     ) -> None:
-        try:
-            from openai import OpenAI
-        except ImportError as error:
-            raise missing_extra("asking an embeddings endpoint", "openai") from error
         self.name = model
         self.dimensions = dimensions
-        self._client = OpenAI(base_url=base_url, api_key=api_key, timeout=timeout, max_retries=1)
+        self._client = open_client(
+            "asking an embeddings endpoint",
+            base_url=base_url,
+            api_key=api_key,
+            timeout=timeout,
+            retries=1,
+        )
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return one unit vector per text, in order.
@@ -94,8 +98,10 @@ class OpenAIEmbedder:
         # Endpoints refuse an empty text; its vector is zero by the protocol.
         spoken = [text or " " for text in texts]
         try:
-            answer = self._client.embeddings.create(
-                model=self.name, input=spoken, encoding_format="float"
+            answer = run(
+                self._client.embeddings.create(
+                    model=self.name, input=spoken, encoding_format="float"
+                )
             )
         except OpenAIError as error:
             raise BadInput(

@@ -21,6 +21,7 @@ from twiceshy.memory.contrast.wording_answers import (
 )
 from twiceshy.memory.safety.secrets import scrub
 from twiceshy.models import Completer
+from twiceshy.models import ask as ask_model
 
 MAX_CALLS = 2
 """Calls for one lesson: the question, and once more when the answer was turned down."""
@@ -59,7 +60,9 @@ def ask(lesson: Lesson, *, offered: Sequence[str], completer: Completer) -> Hear
     for n_calls in range(1, MAX_CALLS + 1):
         again = f"An earlier answer was turned down: {rejected[-1]}.\n\n" if rejected else ""
         try:
-            text = completer.complete(again + prompt, system=_text("system"), max_tokens=MAX_TOKENS)
+            text = ask_model(
+                completer, again + prompt, system=_text("system"), max_tokens=MAX_TOKENS
+            )
         except Exception as error:  # noqa: BLE001  # a model must not cost the study
             told = f"{type(error).__name__}: {error}"[:EXCERPT]
             return Heard(None, tuple(rejected), tuple(chosen), n_calls, told)

@@ -17,7 +17,7 @@ from twiceshy.memory.writing.answers import (
 from twiceshy.memory.writing.screening import Sides
 from twiceshy.memory.writing.showing import Shown, prompt_text, show
 from twiceshy.memory.writing.types import Asked, Reason, Rejected
-from twiceshy.models import Completer
+from twiceshy.models import Completer, ask
 
 Extraction = Literal["contrast", "each"]
 """One question for a task with both outcomes, or one for every attempt as ReasoningBank asks."""
@@ -121,7 +121,7 @@ def _ask(shown: Shown, completer: Completer) -> _Heard:
     for n_calls in range(1, MAX_CALLS + 1):
         again = f"An earlier answer was turned down: {rejected[-1].reason}.\n\n" if rejected else ""
         try:
-            text = completer.complete(again + prompt, system=system, max_tokens=MAX_TOKENS)
+            text = ask(completer, again + prompt, system=system, max_tokens=MAX_TOKENS)
         except Exception as error:  # noqa: BLE001  # a model must not cost the attempts
             told = f"{type(error).__name__}: {error}"[:300]
             return _Heard([], rejected, n_calls, n_items, n_characters, told)
