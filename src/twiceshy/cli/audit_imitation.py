@@ -126,8 +126,10 @@ def _asked(
 
     with step_progress("asking the judge") as advance:
         asked = ask_judge(_questions(sides, n_pairs), judge=judge, progress=advance)
-    if asked.n_unreadable:
-        note(f"{asked.n_unreadable} replies of the judge named no winner and are left out.")
+    lost = ((asked.n_unreadable, "named no winner"), (asked.n_unanswered, "did not come"))
+    for n, what in lost:
+        if n:
+            note(f"{n} replies of the judge {what} and are left out.")
     return asked.preferences
 
 

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from twiceshy.errors import BadInput
-from twiceshy.models import Completer
+from twiceshy.models import Completer, complete_each, request_of
 
 Winner = Literal["first", "second", "draw"]
 
@@ -180,20 +180,22 @@ class Asked(NamedTuple):
     preferences: tuple[Preference, ...]
     n_unreadable: int
     """Replies that named neither answer nor a tie; they are left out."""
+    n_unanswered: int
+    """Questions that got no reply."""
 
 
 def ask_judge(
     questions: Sequence[Question],
     *,
     judge: Completer,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], object] | None = None,
 ) -> Asked:
     """Ask a language model about every pair, in both orders.
 
     Args:
         questions: Pairs of answers.
-        judge: Two calls a question.
-        progress: Called with (questions done, all).
+        judge: Two requests a question.
+        progress: Called with (requests done, all).
 
     Example:
         >>> from twiceshy.models import ScriptedCompleter
@@ -202,23 +204,32 @@ def ask_judge(
         >>> [each.winner for each in asked.preferences]
         ['first', 'first']
     """
+    shown = [
+        each._replace(first=a, second=b, first_text=a_text, second_text=b_text)
+        for each in questions
+        for (a, a_text), (b, b_text) in _orders(each)
+    ]
+    requests = [
+        request_of(
+            _PROMPT.format(task=q.prompt, first=q.first_text, second=q.second_text), max_tokens=8
+        )
+        for q in shown
+    ]
+    replies = complete_each(judge, requests, progress=progress)
     found: list[Preference] = []
     n_unreadable = 0
-    for done, each in enumerate(questions, start=1):
-        sides = ((each.first, each.first_text), (each.second, each.second_text))
-        for (first, first_text), (second, second_text) in (sides, sides[::-1]):
-            reply = judge.complete(
-                _PROMPT.format(task=each.prompt, first=first_text, second=second_text),
-                max_tokens=8,
-            )
-            winner = _winner_named(reply)
-            if winner is None:
-                n_unreadable += 1
-                continue
-            found.append(Preference(task=each.task, first=first, second=second, winner=winner))
-        if progress is not None:
-            progress(done, len(questions))
-    return Asked(tuple(found), n_unreadable)
+    for q, reply in zip(shown, replies, strict=True):
+        winner = _winner_named(reply.text) if reply.answered else None
+        if winner is not None:
+            found.append(Preference(task=q.task, first=q.first, second=q.second, winner=winner))
+        n_unreadable += reply.answered and winner is None
+    return Asked(tuple(found), n_unreadable, sum(not reply.answered for reply in replies))
+
+
+def _orders(question: Question) -> tuple[tuple[tuple[str, str], tuple[str, str]], ...]:
+    first = (question.first, question.first_text)
+    second = (question.second, question.second_text)
+    return (first, second), (second, first)
 
 
 def _winner_named(reply: str) -> Winner | None:
