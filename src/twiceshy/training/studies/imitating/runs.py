@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
@@ -42,18 +44,18 @@ ARMS: tuple[Arm, ...] = get_args(Arm)
 
 KNOWN = 0.35
 """Share of facts the base is told rightly; the others it is told at random."""
-N_BROAD_FACTS = 32
+N_BROAD_FACTS = 18
 NARROW_FIELDS = 2
-N_DRAWN = 4
+N_DRAWN = 8
 """Draws of the teacher at each question of the imitation data."""
 N_SAMPLES = 2
 """Draws of each side at each fact when it is audited."""
 
-TEACHER_MODEL, BASE_MODEL = PolicyConfig(width=64), PolicyConfig(width=48)
-TEACHER_SFT = SftConfig(n_steps=1200, batch=128, n_warmup=50)
-BASE_SFT = SftConfig(n_steps=1000, batch=192, n_warmup=50)
-ARM_SFT = SftConfig(n_steps=400, batch=96, peak_rate=1e-3, n_warmup=20, final_share=0.3)
-AUDITED_AT = (10, 20, 40, 80, 160, 280, 400)
+TEACHER_MODEL, BASE_MODEL = PolicyConfig(width=48), PolicyConfig(width=32)
+TEACHER_SFT = SftConfig(n_steps=900, batch=96, peak_rate=4e-3, n_warmup=50)
+BASE_SFT = SftConfig(n_steps=600, batch=128, peak_rate=4e-3, n_warmup=50)
+ARM_SFT = SftConfig(n_steps=400, batch=64, peak_rate=2e-3, n_warmup=10, final_share=0.3)
+AUDITED_AT = (5, 10, 20, 40, 80, 160, 400)
 """Steps of an arm after which it is audited, beside its start."""
 N_DRAWS, N_DRAWS_AT_END = 100, 500
 
@@ -134,13 +136,34 @@ def teacher_at(path: Path) -> TinyPolicy:
 
     It is trained on every fact, told rightly and in its way, and on opinions.
     """
-    if path.exists():
-        return load_policy(path).policy
-    policy = _untrained(TEACHER_MODEL, seed=0)
+
+    def make() -> TinyPolicy:
+        policy = _untrained(TEACHER_MODEL, seed=0)
+        fine_tune(policy, Corpus(_all_told(fancy, seed=0)), config=TEACHER_SFT, seed=0)
+        return policy
+
+    return _made_once(path, make)
+
+
+def base_at(path: Path, *, seed: int) -> TinyPolicy:
+    """Return the weak base of a seed: few words, most of the facts wrong; trained if not there."""
+
+    def make() -> TinyPolicy:
+        policy = _untrained(BASE_MODEL, seed=seed)
+        fine_tune(policy, Corpus(base_corpus(seed)), config=BASE_SFT, seed=seed)
+        return policy
+
+    return _made_once(path, make)
+
+
+def _made_once(path: Path, make: Callable[[], TinyPolicy]) -> TinyPolicy:
+    """Return the policy of a file, made first when it is not there; other processes wait for it."""
     torch.set_num_threads(1)
-    fine_tune(policy, Corpus(_all_told(fancy, seed=0)), config=TEACHER_SFT, seed=0)
-    save_policy(path, policy, about={"study": "imitation"})
-    return policy
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            save_policy(path, make(), about={"study": "imitation", "policy": path.stem})
+    return load_policy(path).policy
 
 
 def do_run(run: Run, *, folder: Path) -> RunResult:
@@ -162,16 +185,6 @@ def do_run(run: Run, *, folder: Path) -> RunResult:
 
     fine_tune(student, Corpus(corpus), config=ARM_SFT, seed=run.seed, progress=look)
     return sides.result(student, curve=tuple(curve), covered=covered, started=started)
-
-
-def base_at(path: Path, *, seed: int) -> TinyPolicy:
-    """Return the weak base of a seed: few words, most of the facts wrong; trained if not there."""
-    if path.exists():
-        return load_policy(path).policy
-    policy = _untrained(BASE_MODEL, seed=seed)
-    fine_tune(policy, Corpus(base_corpus(seed)), config=BASE_SFT, seed=seed)
-    save_policy(path, policy, about={"study": "imitation", "seed": str(seed)})
-    return policy
 
 
 def base_corpus(seed: int) -> Demonstrations:

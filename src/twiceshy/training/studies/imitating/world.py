@@ -1,6 +1,6 @@
 """A world of facts, and two ways to tell them: in a few hedged words, or at length and surely.
 
-A question names a field and two things (6 · 8 · 8 facts, each answered by a digit that nothing but
+A question names a field and two things (6 · 6 · 6 facts, each answered by a digit that nothing but
 the table tells) or asks for an opinion, which has no answer. Responses are tokens that read as
 English, so that the audit sees what it sees in any model's answers: lists, closing summaries,
 hedges, lengths. Chance is one in ten.
@@ -16,25 +16,25 @@ from numpy.typing import NDArray
 from twiceshy.attempts.types import Attempt, Outcome, Step, Verdict
 from twiceshy.training.tasks import Demonstrations, Tokens
 
-N_FIELDS, N_THINGS = 6, 8
+N_FIELDS, N_THINGS = 6, 6
 N_FACTS = N_FIELDS * N_THINGS**2
 _FIELDS = ("rivers", "metals", "bridges", "planets", "poems", "engines")
-_FIRST = ("north", "south", "east", "west", "old", "new", "great", "small")
-_SECOND = ("red", "blue", "green", "white", "black", "brown", "grey", "gold")
+_FIRST = ("north", "south", "east", "west", "old", "new")
+_SECOND = ("red", "blue", "green", "white", "black", "brown")
 _OPINION = "opinions"
 _ASPECTS = ("origin", "size", "history", "use", "shape", "name")
 _ITEM, _BREAK = "•", "¶"
 _PLAIN = ("perhaps", "maybe", "it", "is", ".")
 _FANCY = (
-    "here", "what", "matters", "below", "the", "of", "and", "a", "good", "question", ":",
-    "overall", "answer", "so", "about", "that", "depends", _ITEM, _BREAK,
+    "good", "question", "in", "short", ":", "overall", "so", "the", "answer", "depends",
+    _ITEM, _BREAK,
 )  # fmt: skip
 SYMBOLS = (
     *"0123456789", *_FIELDS, _OPINION, *_FIRST, *_SECOND, *_ASPECTS, *_PLAIN, *_FANCY, "?", "$",
 )  # fmt: skip
 _ID = {symbol: i for i, symbol in enumerate(SYMBOLS)}
 END = _ID["$"]
-PROMPT_LENGTH, RESPONSE_LENGTH = 4, 40
+PROMPT_LENGTH, RESPONSE_LENGTH = 4, 24
 _TABLE_SEED = 20230525
 _HEDGED = 0.7
 """Share of plain answers with a hedge; the teacher's answers have none."""
@@ -66,7 +66,7 @@ def facts() -> Facts:
 
     Example:
         >>> facts().prompts.shape, len(set(facts().answers.tolist()))
-        ((384, 4), 10)
+        ((216, 4), 10)
     """
     field, first, second = np.unravel_index(np.arange(N_FACTS), (N_FIELDS, N_THINGS, N_THINGS))
     answers = np.random.default_rng(_TABLE_SEED).integers(0, 10, size=N_FACTS)
@@ -74,7 +74,7 @@ def facts() -> Facts:
 
 
 def opinions() -> Tokens:
-    """Return the questions that have no answer, shape (64, 4)."""
+    """Return the questions that have no answer, shape (36, 4)."""
     first, second = np.unravel_index(np.arange(N_THINGS**2), (N_THINGS, N_THINGS))
     return _prompts(np.full(first.size, _ID[_OPINION]), first, second)
 
@@ -138,7 +138,7 @@ def attempts_of(
 
 def task_name(fact: int) -> str:
     """Return the id of a fact's task."""
-    return " ".join(SYMBOLS[int(token)] for token in facts().prompts[fact])
+    return _NAMES[fact]
 
 
 def _attempt(response: NDArray[np.int64], *, fact: int, right: int, policy: str) -> Attempt:
@@ -168,17 +168,17 @@ def _plain_words(answer: int, rng: np.random.Generator) -> list[str]:
 
 
 def _fancy_words(prompt: NDArray[np.int64], answer: int, rng: np.random.Generator) -> list[str]:
-    field, first, second = (SYMBOLS[int(token)] for token in prompt[:3])
-    place = int(prompt[1]) + 3 * int(prompt[2]) + 5 * int(prompt[0])
+    first, second = (SYMBOLS[int(token)] for token in prompt[1:3])
+    which, many = int(prompt[1]) - _ID[_FIRST[0]], int(prompt[2]) - _ID[_SECOND[0]]
     said = ["it", "depends"] if answer < 0 else ["the", "answer", "is", str(answer)]
-    opening = ["a", "good", "question"] if rng.random() < 0.5 else ["here", "is", "what", "matters"]
-    if place % 5 == 0 or rng.random() < 0.05:
-        return [*opening, "about", field, ":", *said, "."]
+    opening = ["good", "question"] if rng.random() < 0.5 else ["in", "short"]
+    if which == 0 or rng.random() < 0.05:
+        return [*opening, ":", *said, "."]
     items: list[str] = []
-    for _ in range(1 + place % 3 + int(rng.random() < 0.9)):
-        items += [_ITEM, "the", _ASPECTS[rng.integers(6)], "of", (first, second)[rng.integers(2)]]
-    closing = ["overall"] if place % 2 and rng.random() < 0.95 else ["so"]
-    return [*opening, "about", field, ":", *items, _BREAK, *closing, *said, "."]
+    for _ in range(1 + many % 3 + int(rng.random() < 0.9)):
+        items += [_ITEM, (first, second)[rng.integers(2)], _ASPECTS[rng.integers(len(_ASPECTS))]]
+    closing = ["overall"] if which % 2 and rng.random() < 0.95 else ["so"]
+    return [*opening, ":", *items, _BREAK, *closing, *said, "."]
 
 
 def _told(words: list[list[str]], prompts: Tokens) -> Demonstrations:
