@@ -10,7 +10,7 @@ from twiceshy.attempts.types import Attempt
 
 _KEYS = ("confidence", "stated_confidence")
 _STATED = re.compile(
-    r"\b(?:confidence|certainty|konfidenz|sicherheit|confiance|confianza)\b(?:\s*(?:is|:|=|ist|of))*"
+    r"\b(?:confidence|certainty|konfidenz|sicherheit|confiance|confianza)\b\**(?:\s*(?:is|:|=|ist|of))*"
     r"\s*\**\s*(\d+(?:[.,]\d+)?)\s*(%|/\s*10\b|/\s*100\b)?",
     re.IGNORECASE,
 )

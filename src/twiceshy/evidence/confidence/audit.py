@@ -148,7 +148,7 @@ def faithfulness(answers: Sequence[Voiced]) -> tuple[Estimate, float | None]:
     off a lexicon or a stated number instead of a model; levels without answers are left out.
 
     Example:
-        >>> always_sure = [Voiced("q", 1.0, share / 10) for share in range(11)]
+        >>> always_sure = [Voiced("q", 1.0, share / 10 + 0.05) for share in range(10)]
         >>> round(faithfulness(always_sure)[1], 2)
         0.5
     """
