@@ -30,6 +30,7 @@ NAMES = (
     "import_package",
     "import_chat",
     "triage",
+    "weights",
     "fused_head",
     "fused_head_gpu",
     "rollouts",

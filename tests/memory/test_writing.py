@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from twiceshy.attempts import Outcome
-from twiceshy.lessons import Effect, Evidence, EvidenceLevel, Lesson, Status
+from twiceshy.lessons import TASKS, Effect, Evidence, EvidenceLevel, Lesson, Status
 from twiceshy.memory.bank import Bank
 from twiceshy.memory.bank.types import Add, Merge, Refine, SetEvidence, SetStatus, Split
 from twiceshy.memory.contrast import learn
@@ -21,7 +21,7 @@ from twiceshy.memory.safety import vet
 from twiceshy.memory.writing import propose_edits
 from twiceshy.memory.writing.contradictions import find_contradictions
 from twiceshy.memory.writing.deltas import CONTRADICTED, find_deltas
-from twiceshy.memory.writing.evidence import TASKS
+from twiceshy.memory.writing.evidence import TOLD
 from twiceshy.memory.writing.likeness import Likeness
 from twiceshy.memory.writing.types import Proposal, Reason, SetAside
 
@@ -29,7 +29,13 @@ from twiceshy.memory.writing.types import Proposal, Reason, SetAside
 def told(identity: str, action: str, *, ids: tuple[str, ...] = ("a",), **fields: object) -> Lesson:
     evidence = Evidence(attempts_for=ids, n_for=len(ids), n_tasks=1)
     tasks = {TASKS: [f"task of {ids[0]}"]}
-    made = {"author": "model", "evidence": evidence, "extra": tasks, "action": action} | fields
+    made = {
+        "author": "model",
+        "evidence": evidence,
+        "extra": tasks,
+        "action": action,
+        "flags": (TOLD,),
+    } | fields
     return lesson(identity, "strategy", **made)
 
 

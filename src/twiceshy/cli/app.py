@@ -14,12 +14,14 @@ from twiceshy.cli import (
     bank_moving,
     collect,
     demo,
+    distill,
     learn,
     prove,
     recall,
     reproduce,
     train,
     triage,
+    weights,
 )
 from twiceshy.cli import import_ as import_verb
 from twiceshy.cli import report as report_verb
@@ -46,6 +48,9 @@ app = typer.Typer(
 app.command("demo", short_help="The whole flow on attempts that ship with the package.")(demo.demo)
 app.command("import")(import_verb.import_attempts)
 app.command("triage", short_help="Failed, broken or unscored; frontier; luck.")(triage.triage)
+app.command("weights", short_help="What to train on, with which weight, and why: a sidecar.")(
+    weights.weights
+)
 app.command("learn", short_help="Lessons tested on unseen tasks, and a report to look at.")(
     learn.learn
 )
@@ -53,6 +58,7 @@ app.command("recall", short_help="The lessons of a bank that a task calls for.")
 app.add_typer(prove.app, name="prove")
 app.add_typer(audit.app, name="audit")
 app.add_typer(collect.app, name="collect")
+app.add_typer(distill.app, name="distill")
 app.command("train", short_help="Train a small policy; pass@k before, during and after.")(
     train.train
 )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 
 from twiceshy.errors import BadInput
-from twiceshy.models.running import run
+from twiceshy.models.running import run, together
 from twiceshy.models.types import Completer, Completion, Request, request_of
 
 
@@ -52,14 +51,7 @@ async def aeach(
         done(place, completion)
         return completion
 
-    tasks = [asyncio.ensure_future(one(*each)) for each in enumerate(requests)]
-    try:
-        return list(await asyncio.gather(*tasks))
-    except BaseException:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        raise
+    return await together([one(*each) for each in enumerate(requests)])
 
 
 def complete_each(

@@ -72,7 +72,8 @@ class OpenAIEmbedder:
         self.name = model
         self.dimensions = dimensions
         self._client = open_client(
-            "asking an embeddings endpoint",
+            self,
+            feature="asking an embeddings endpoint",
             base_url=base_url,
             api_key=api_key,
             timeout=timeout,

@@ -11,7 +11,7 @@ import msgspec
 from twiceshy.errors import BadInput
 from twiceshy.models.client import open_client
 from twiceshy.models.pacing import Limits, Pacer, retry_after
-from twiceshy.models.running import arun, run
+from twiceshy.models.running import arun, run, together
 from twiceshy.models.types import Completion, Finish, Request
 
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ class OpenAICompleter:
         self.name = model
         self.limits = limits or Limits()
         self._client = open_client(
-            "asking a language model",
+            self,
+            feature="asking a language model",
             base_url=base_url,
             api_key=api_key,
             timeout=timeout,
@@ -72,6 +73,11 @@ class OpenAICompleter:
         self._slots = asyncio.Semaphore(self.limits.concurrency)
         self._reached = False
         self._given_up = False
+
+    @property
+    def base_url(self) -> str:
+        """Address of the endpoint."""
+        return str(self._client.base_url)
 
     def complete(self, requests: Sequence[Request]) -> list[Completion]:
         """Complete all requests, `limits.concurrency` at once.
@@ -87,12 +93,7 @@ class OpenAICompleter:
         return await arun(self._all(requests))
 
     async def _all(self, requests: Sequence[Request]) -> list[Completion]:
-        tasks = [asyncio.ensure_future(self._one(each)) for each in requests]
-        try:
-            return list(await asyncio.gather(*tasks))
-        finally:
-            for task in tasks:
-                task.cancel()  # does nothing to one that is done
+        return await together([self._one(each) for each in requests])
 
     async def _one(self, request: Request) -> Completion:
         async with self._slots:
@@ -130,7 +131,7 @@ class OpenAICompleter:
             raise BadInput(
                 "an endpoint that answers",
                 got=f"{completion.finish}: {completion.error}",
-                where=str(self._client.base_url),
+                where=self.base_url,
                 fix="Check its address, the key and the model's name.",
             )
 

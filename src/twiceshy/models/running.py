@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -50,4 +50,18 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 async def arun(work: Coroutine[Any, Any, T]) -> T:
     """Run work to its end from any event loop; cancelling cancels it."""
+    if asyncio.get_running_loop() is loop():
+        return await work
     return await asyncio.wrap_future(start(work))
+
+
+async def together(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """Run all of it at once; when one part fails or this is cancelled, the rest is cancelled."""
+    tasks = [asyncio.ensure_future(each) for each in work]
+    try:
+        return list(await asyncio.gather(*tasks))
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise

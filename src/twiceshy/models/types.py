@@ -61,6 +61,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         if self.max_tokens < 1 or self.temperature < 0 or self.sample < 0:
             told = f"{self.max_tokens}, {self.temperature}, {self.sample}"
             raise BadInput("max_tokens ≥ 1, temperature ≥ 0 and sample ≥ 0", got=told)
+        msgspec.structs.force_setattr(self, "temperature", float(self.temperature))
 
     @property
     def prompt(self) -> str:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from twiceshy.errors import BadInput
 from twiceshy.objectives.checks import require_between, require_choice
-from twiceshy.objectives.groups import GroupView, group_sum, ratio_or_zero, view_groups
+from twiceshy.objectives.groups import GroupView, ratio_or_zero, view_groups
 
 Baseline = Literal["none", "group_mean", "leave_one_out", "batch"]
 
@@ -68,16 +68,18 @@ def signed_reinforce(
     centred = baseline in ("group_mean", "leave_one_out")
     view = view_groups(labels, group, least=2 if centred else 1)
     reward = lambda_pos * view.right - lambda_neg * view.wrong
-    return _subtract(reward, view=view, baseline=baseline) * (view.right + view.wrong)
+    # From the counts, not by adding up: the sum then does not depend on the order of rows.
+    total = lambda_pos * view.n_right - lambda_neg * view.n_wrong
+    return _subtract(reward, total, view=view, baseline=baseline) * (view.right + view.wrong)
 
 
-def _subtract(reward: Tensor, *, view: GroupView, baseline: Baseline) -> Tensor:
+def _subtract(reward: Tensor, total: Tensor, *, view: GroupView, baseline: Baseline) -> Tensor:
+    """Return rewards minus the baseline; `total` is the sum of rewards in the row's group."""
     if baseline == "none":
         return reward
     if baseline == "batch":
         n = (view.right + view.wrong).sum()
         return reward - ratio_or_zero(reward.sum(), n)
-    total = group_sum(reward, view.slot)
     if baseline == "group_mean":
         return reward - ratio_or_zero(total, view.n)
     return (reward - ratio_or_zero(total - reward, view.n - 1)) * (view.n > 1)

@@ -7,6 +7,7 @@ from twiceshy.integrations.textworld.advice import ARMS, Arm
 from twiceshy.integrations.textworld.agent import POLICY
 from twiceshy.integrations.textworld.collect import (
     Collected,
+    attempt_of,
     collect,
     collect_to_file,
     policy_name,
@@ -19,6 +20,12 @@ from twiceshy.integrations.textworld.games import (
     game_ids,
     parse_games,
 )
+from twiceshy.integrations.textworld.model_player import (
+    Briefing,
+    Briefings,
+    ModelPlayer,
+    model_player,
+)
 from twiceshy.integrations.textworld.runner import CookingGame, load_game
 
 __all__ = [
@@ -26,15 +33,20 @@ __all__ = [
     "POLICY",
     "SETS",
     "Arm",
+    "Briefing",
+    "Briefings",
     "Collected",
     "CookingGame",
     "GameId",
     "GameSet",
+    "ModelPlayer",
+    "attempt_of",
     "collect",
     "collect_to_file",
     "ensure_game",
     "game_ids",
     "load_game",
+    "model_player",
     "parse_games",
     "policy_name",
 ]

@@ -5,16 +5,16 @@ from __future__ import annotations
 import gzip
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from twiceshy.attempts.codec import attempt_id, decode_attempt, decode_lesson, encode
-from twiceshy.attempts.types import Attempt, Outcome, Step, ToolCall, Verdict
+from twiceshy.attempts.types import Attempt, Outcome, Verdict
 from twiceshy.errors import BadInput
 from twiceshy.integrations.textworld.advice import (
     Arm,
@@ -24,7 +24,8 @@ from twiceshy.integrations.textworld.advice import (
 )
 from twiceshy.integrations.textworld.agent import POLICY, Played, play
 from twiceshy.integrations.textworld.games import GameId, ensure_game, parse_games
-from twiceshy.integrations.textworld.literals import Option
+from twiceshy.integrations.textworld.literals import step_of
+from twiceshy.integrations.textworld.model_player import Briefings, ModelPlayed, ModelPlayer
 from twiceshy.integrations.textworld.runner import CookingGame, load_game
 from twiceshy.lessons import Lesson
 
@@ -53,16 +54,25 @@ class _Job:
     arm: Arm
     lessons: tuple[Lesson, ...]
     cache: Path | None
+    player: ModelPlayer | None = None
+    briefings: Briefings | None = None
+    """For a player that is a model."""
+
+    @property
+    def policy(self) -> str:
+        """The name the attempts are recorded under."""
+        return policy_name(self.arm, player=self.player)
 
 
-def policy_name(arm: Arm) -> str:
+def policy_name(arm: Arm, *, player: ModelPlayer | None = None) -> str:
     """Return the policy an arm's attempts are recorded under.
 
     Example:
         >>> policy_name("none"), policy_name("both")
         ('cook-softmax-1', 'cook-softmax-1+both')
     """
-    return POLICY if arm == "none" else f"{POLICY}+{arm}"
+    base = POLICY if player is None else player.policy
+    return base if arm == "none" else f"{base}+{arm}"
 
 
 def collect(
@@ -75,6 +85,7 @@ def collect(
     out: Path | None = None,
     cache: Path | None = None,
     processes: int = 1,
+    player: ModelPlayer | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Attempt]:
     """Play games and yield the attempts, in order of game and trial.
@@ -94,7 +105,10 @@ def collect(
         out: JSONL file the attempts are appended to. Attempts it holds are not made again; they
             are yielded as they are. A last line that was cut off is dropped.
         cache: Folder of games; None for `games.default_cache()`.
-        processes: Worker processes; 1 plays in this one.
+        processes: Worker processes; 1 plays in this one. With a model as the player they are
+            threads.
+        player: A language model that plays in place of the stochastic agent. It is told the arm's
+            lessons in words, as recall renders them.
         progress: Called after every attempt.
 
     Raises:
@@ -105,16 +119,19 @@ def collect(
     wanted = tuple(games)
     if attempts_per_game < 1 or not wanted:
         raise BadInput("at least one game and one attempt per game")
-    chosen = lessons_for(arm, lessons)
+    chosen, policy = lessons_for(arm, lessons), policy_name(arm, player=player)
+    briefings = None if player is None else Briefings(arm, tuple(lessons))
     known = _read_known(out) if out is not None else {}
     trials = range(seed, seed + attempts_per_game)
     jobs = [
         _Job(
             game=game,
-            trials=tuple(t for t in trials if (str(game), str(t), policy_name(arm)) not in known),
+            trials=tuple(t for t in trials if (str(game), str(t), policy) not in known),
             arm=arm,
             lessons=chosen,
             cache=cache,
+            player=player,
+            briefings=briefings,
         )
         for game in wanted
     ]
@@ -137,7 +154,7 @@ def _run(
     for job, made in _made(jobs, processes):
         fresh = {_key(attempt): attempt for attempt in _written(made, out)}
         for trial in trials:
-            key = (str(job.game), str(trial), policy_name(job.arm))
+            key = (str(job.game), str(trial), job.policy)
             n_done += 1
             if progress is not None:
                 progress(n_done, n_all)
@@ -149,7 +166,8 @@ def _made(jobs: Sequence[_Job], processes: int) -> Iterator[tuple[_Job, Iterable
     if processes <= 1:
         yield from ((job, _attempts(job)) for job in jobs)
         return
-    with ProcessPoolExecutor(processes) as pool:
+    by_model = any(job.player is not None for job in jobs)
+    with ThreadPoolExecutor(processes) if by_model else ProcessPoolExecutor(processes) as pool:
         yield from zip(jobs, pool.map(_attempt_list, jobs), strict=True)
 
 
@@ -162,41 +180,56 @@ def _attempts(job: _Job) -> Iterator[Attempt]:
         return
     game = load_game(ensure_game(job.game, job.cache))
     for trial in job.trials:
-        key = f"{job.game}|{trial}"
-        advice = advice_of(job.arm, job.lessons, game=game, key=key)
-        played = play(game, key=key, max_steps=job.game.rule.max_steps, advice=advice)
-        yield _attempt(job, game, played=played, trial=trial)
+        key, limit = f"{job.game}|{trial}", job.game.rule.max_steps
+        played: Played | ModelPlayed
+        if job.player is not None and job.briefings is not None:
+            told = job.briefings.of(job.game, game)
+            played = job.player.play(game, key=key, max_steps=limit, briefing=told)
+        else:
+            advice = advice_of(job.arm, job.lessons, game=game, key=key)
+            played = play(game, key=key, max_steps=limit, advice=advice)
+        extra = {"arm": job.arm}
+        yield attempt_of(job.game, game, played=played, trial=trial, policy=job.policy, extra=extra)
 
 
-def _attempt(job: _Job, game: CookingGame, *, played: Played, trial: int) -> Attempt:
+def attempt_of(
+    game_id: GameId,
+    game: CookingGame,
+    *,
+    played: Played | ModelPlayed,
+    trial: int,
+    policy: str,
+    extra: Mapping[str, Any] | None = None,
+) -> Attempt:
+    """Return what was played as an attempt, judged by the game.
+
+    Args:
+        game_id: The game's identity, the attempt's task.
+        game: The game.
+        played: What a player did.
+        trial: Number of the attempt at the game.
+        policy: The name it is recorded under.
+        extra: What else to keep with it.
+    """
     won = played.ending == "won"
+    said = {} if isinstance(played, Played) else played.counts
     attempt = Attempt(
-        task=str(job.game),
+        task=str(game_id),
         verdict=Verdict(
             outcome=Outcome.SUCCESS if won else Outcome.FAILURE,
             reward=float(won),
             source="verifier",
         ),
-        policy=policy_name(job.arm),
+        policy=policy,
         trial=str(trial),
         prompt=task_words(game),
-        steps=tuple(_step(option) for option in played.taken),
+        steps=tuple(step_of(option) for option in played.taken),
         ending=played.ending,
         truncated=played.ending == "max_steps",
-        split=job.game.rule.split,
-        extra={"set": job.game.game_set, "seed": trial, "arm": job.arm},
+        split=game_id.rule.split,
+        extra={"set": game_id.game_set, "seed": trial, **(extra or {}), **said},
     )
     return msgspec.structs.replace(attempt, id=attempt_id(attempt))
-
-
-def _step(option: Option) -> Step:
-    call = ToolCall(name=option.command.verb, arguments=dict(option.roles))
-    return Step(
-        role="assistant",
-        text=option.command.text,
-        calls=(call,),
-        facts=tuple(sorted(option.literals)),
-    )
 
 
 def _key(attempt: Attempt) -> _Key:

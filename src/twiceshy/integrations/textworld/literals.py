@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from twiceshy.attempts.types import Step, ToolCall
 from twiceshy.integrations.textworld.runner import (
     READ,
     Command,
@@ -27,7 +28,7 @@ from twiceshy.integrations.textworld.runner import (
 
 _PLAIN = ("raw", "uncut")
 """Preparations that need nothing done."""
-_HIDDEN = frozenset(
+HIDDEN = frozenset(
     ["used", "consumed", "cookable", "cuttable", *(f"ingredient_{i}" for i in range(1, 6))]
 )
 """Bookkeeping of the game, and what every food shares."""
@@ -65,6 +66,17 @@ def options(game: CookingGame, situation: Situation, *, history: History) -> lis
     """
     view = _View.of(game, situation, was_read=READ in history.commands)
     return [_option(view, command, history=history) for command in game.commands(situation)]
+
+
+def step_of(option: Option) -> Step:
+    """Return the step that giving a command is: its verb as a call, its literals as facts."""
+    call = ToolCall(name=option.command.verb, arguments=dict(option.roles))
+    return Step(
+        role="assistant",
+        text=option.command.text,
+        calls=(call,),
+        facts=tuple(sorted(option.literals)),
+    )
 
 
 def walkthrough_literals(game: CookingGame) -> Iterator[tuple[str, frozenset[str]]]:
@@ -116,7 +128,7 @@ class _View(NamedTuple):
 
 
 def _is_visible(fact: Fact) -> bool:
-    return len(fact.things) == 1 and fact.name not in _HIDDEN
+    return len(fact.things) == 1 and fact.name not in HIDDEN
 
 
 def _option(view: _View, command: Command, *, history: History) -> Option:

@@ -32,6 +32,8 @@ from twiceshy.memory.contrast.vocabulary import Vocabulary, choose_vocabulary
 
 TEST = "test"
 """`Attempt.split` of the tasks that lessons are tested on and not mined from."""
+MAX_DEMONSTRATIONS = 50
+"""Concrete successes returned by default."""
 _ORDER = [
     EvidenceLevel.SUPPORTED_IN_TRIAL,
     EvidenceLevel.SUPPORTED_WITHIN_TASK,
@@ -62,7 +64,7 @@ def learn(
     *,
     vocabulary: Vocabulary | None = None,
     alpha: float = 0.05,
-    max_demonstrations: int | None = 50,
+    max_demonstrations: int | None = MAX_DEMONSTRATIONS,
     n_null: int = 0,
     seed: int = 0,
     checkpoint: Path | None = None,
@@ -263,10 +265,7 @@ def _lessons(
     if prepared.vocabulary is None:
         return ()
     if prepared.account.by_step:
-        from twiceshy.memory.contrast.conditions_lessons import mine_conditions
-
-        found = mine_conditions(prepared.mined_from, max_demonstrations=max_demonstrations)
-        return _ranked((*found.avoid, *found.strategies), found.demonstrations)
+        return condition_lessons(prepared.mined_from, max_demonstrations=max_demonstrations)
     source = Source(
         attempts=prepared.mined_from,
         table=prepared.account.table,
@@ -279,6 +278,21 @@ def _lessons(
     if max_demonstrations == 0:
         return _ranked(mined, ())
     return _ranked(mined, find_demonstrations(prepared.mined_from, max_lessons=max_demonstrations))
+
+
+def condition_lessons(
+    attempts: Sequence[Attempt], *, max_demonstrations: int | None
+) -> tuple[Lesson, ...]:
+    """Return the lessons `learn` returns for a log that tells facts, without its report.
+
+    Args:
+        attempts: Attempts whose steps tell facts.
+        max_demonstrations: How many concrete successes to return; None for one a task.
+    """
+    from twiceshy.memory.contrast.conditions_lessons import mine_conditions
+
+    found = mine_conditions(attempts, max_demonstrations=max_demonstrations)
+    return _ranked((*found.avoid, *found.strategies), found.demonstrations)
 
 
 def _ranked(mined: Sequence[Lesson], demonstrations: Sequence[Lesson]) -> tuple[Lesson, ...]:

@@ -28,7 +28,7 @@ from twiceshy.memory.bank.types import (
     Split,
 )
 from twiceshy.memory.recall.errors_seen import Symptom, symptom_of
-from twiceshy.memory.recall.texts import situation_of
+from twiceshy.memory.recall.texts import LEVELS, level_of, situation_of
 from twiceshy.models.embedder import Embedder
 
 _EMBED_BATCH = 4096
@@ -59,7 +59,7 @@ class Index:
         self._kind: list[LessonKind] = []
         self._scopes: dict[tuple[tuple[str, str], ...], int] = {}
         self._scope = np.zeros(0, dtype=np.int64)
-        self._codes = np.zeros((0, 2), dtype=np.int8)
+        self._codes = np.zeros((0, 3), dtype=np.int8)
         self._symptoms: dict[str, dict[str, Symptom]] = {}
         self._width = 0 if embedder is None else embedder.dimensions
         self._vectors = np.zeros((0, self._width), dtype=np.float32)
@@ -94,6 +94,11 @@ class Index:
             passes &= np.array([each in wanted.kinds for each in _KINDS])[self._codes[:n, 1]]
         fits = np.array([_fits(each, wanted.scope) for each in self._scopes], dtype=np.bool_)
         return passes if fits.all() else passes & fits[self._scope[:n]]
+
+    @property
+    def is_of_one_task(self) -> NDArray[np.bool_]:
+        """Which rows are about one task (demonstrations are), shape (n,)."""
+        return self._codes[: len(self.ids), 2] == LEVELS.index("task")
 
     def row_of(self, lesson_id: str) -> int | None:
         """Return a lesson's row; None for one this index has not seen."""
@@ -144,7 +149,7 @@ class Index:
         if n > have:
             extra = max(n - have, have // 2, 64)
             self._scope = np.concatenate([self._scope, np.zeros(extra, dtype=np.int64)])
-            self._codes = np.concatenate([self._codes, np.zeros((extra, 2), dtype=np.int8)])
+            self._codes = np.concatenate([self._codes, np.zeros((extra, 3), dtype=np.int8)])
             more = np.zeros((extra, self._width), dtype=np.float32)
             self._vectors = np.concatenate([self._vectors, more])
 
@@ -154,7 +159,11 @@ class Index:
             self.ids.append(lesson.id)
         scope = tuple(sorted(lesson.scope.items()))
         self._scope[row] = self._scopes.setdefault(scope, len(self._scopes))
-        self._codes[row] = (_STATUSES.index(lesson.status), _KINDS.index(lesson.kind))
+        self._codes[row] = (
+            _STATUSES.index(lesson.status),
+            _KINDS.index(lesson.kind),
+            LEVELS.index(level_of(lesson)),
+        )
         for named in self._symptoms.values():
             named.pop(lesson.id, None)
         symptom = symptom_of(lesson)

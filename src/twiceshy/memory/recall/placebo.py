@@ -83,11 +83,19 @@ def placebo_of(
     rng = random.Random(int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big"))
     words = _Words([lesson, *pool], rng)
     n_words, target = len(line.split()), count(line)
-    tries = (words.sentence(n_words, is_avoid=lesson.kind == "avoid") for _ in range(_N_TRIES))
+
+    def nearest(n_words: int) -> str:
+        is_avoid = lesson.kind == "avoid"
+        tries = (words.sentence(n_words, is_avoid=is_avoid) for _ in range(_N_TRIES))
+        return _nearest(tries, target=target, count=count)
+
+    text = nearest(n_words)
+    if abs(count(text) - target) > target / 10:  # calls and paths are many tokens and few words
+        text = nearest(round(n_words * target / count(text)))
     return Lesson(
         id=f"{lesson.id}~placebo-{seed}",
         kind="strategy" if lesson.kind == "avoid" else lesson.kind,
-        text=_nearest(tries, target=target, count=count),
+        text=text,
         scope=lesson.scope,
         status=lesson.status,
         extra={PLACEBO_FOR: lesson.id},

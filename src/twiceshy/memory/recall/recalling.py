@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, NamedTuple
 
 from twiceshy.errors import BadInput
 from twiceshy.lessons import Lesson, LessonKind, Status
@@ -96,6 +96,11 @@ class Wish:
             raise BadInput("k of at least 1", got=str(self.k))
         if self.budget_tokens < 1:
             raise BadInput("a budget of at least one token", got=str(self.budget_tokens))
+
+    @property
+    def keywords(self) -> dict[str, Any]:
+        """The keyword arguments of `recall`."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
     @property
     def filter(self) -> Filter:

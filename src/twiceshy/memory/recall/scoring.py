@@ -76,6 +76,10 @@ def ranked(
 ) -> list[Scored]:
     """Return the best rows that pass a filter, best first; ties in order of row.
 
+    Lessons about one task tell the words of a task, and so are more like a task than any general
+    lesson is. Where there are enough of both, each gets half of the places, lest demonstrations
+    crowd out everything else.
+
     The cosine is exact, over all rows. Without an embedding model the score is the saturated BM25
     alone, and only lessons with a word in common are returned.
 
@@ -93,10 +97,8 @@ def ranked(
         picked = rows[allowed[rows]]
         bm25 = found[allowed[rows]]
         score = bm25 / (bm25 + HALF)
-        best = np.lexsort((picked, -score))[:limit]
-        return [
-            Scored(int(picked[i]), float(score[i]), None, float(bm25[i])) for i in best.tolist()
-        ]
+        best = _best_of_both(score, index.is_of_one_task[picked], limit, order=picked)
+        return [Scored(int(picked[i]), float(score[i]), None, float(bm25[i])) for i in best]
     cosine = index.vectors @ index.embedder.embed([query])[0]
     score = cosine.copy()
     score[rows] = fused(cosine[rows], found, weight=weight)
@@ -104,7 +106,7 @@ def ranked(
     bm25_of = dict(zip(rows.tolist(), found.tolist(), strict=True))
     return [
         Scored(row, float(score[row]), float(cosine[row]), bm25_of.get(row, 0.0))
-        for row in _largest(score, limit)
+        for row in _best_of_both(score, index.is_of_one_task, limit)
     ]
 
 
@@ -118,12 +120,31 @@ def _lexical(
     return rows, np.array([bm25 for row, bm25 in known if row is not None], dtype=np.float32)
 
 
-def _largest(score: NDArray[np.float32], limit: int) -> list[int]:
+def _best_of_both(
+    score: NDArray[np.floating],
+    is_of_one_task: NDArray[np.bool_],
+    limit: int,
+    *,
+    order: NDArray[np.int64] | None = None,
+) -> list[int]:
+    """Return the best places of each sort, half of them each; what one lacks the other gets."""
+    special = _largest(np.where(is_of_one_task, score, -np.inf), limit, order=order)
+    general = _largest(np.where(is_of_one_task, -np.inf, score), limit, order=order)
+    half = limit // 2
+    n_special = min(len(special), max(half, limit - len(general)))
+    taken = np.array([*special[:n_special], *general[: limit - n_special]], dtype=np.int64)
+    ties = taken if order is None else order[taken]
+    return taken[np.lexsort((ties, -score[taken]))].tolist()
+
+
+def _largest(
+    score: NDArray[np.floating], limit: int, *, order: NDArray[np.int64] | None = None
+) -> list[int]:
     n = min(limit, score.size)
     if n == 0:
         return []
     # All that reach the n-th largest, so that ties at the edge are broken by row, not by chance.
     edge = np.partition(score, score.size - n)[score.size - n]
-    rows = np.flatnonzero((score >= edge) & np.isfinite(score))
-    best = np.lexsort((rows, -score[rows]))[:n]
-    return rows[best].tolist()
+    places = np.flatnonzero((score >= edge) & np.isfinite(score))
+    ties = places if order is None else order[places]
+    return places[np.lexsort((ties, -score[places]))[:n]].tolist()

@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from twiceshy.lessons import Lesson
+from twiceshy.lessons import SITUATIONS, TASKS, Lesson
 
 Level = Literal["general", "family", "task"]
 """How much a lesson is about: everything, one family of tasks, or one task."""
 LEVELS: tuple[Level, ...] = ("general", "family", "task")
 
-SITUATIONS = "situations"
-"""Key of `Lesson.extra`: the tasks it was learned at, in words (a list of strings)."""
-TASKS = "tasks"
-"""Key of `Lesson.extra`: the identities of the tasks it was learned at (a list of strings)."""
 _MAX_SITUATIONS = 3
 _DEMONSTRATION = "demonstration: "
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from twiceshy.attempts.types import Step
 from twiceshy.lessons import Lesson, Status
@@ -55,8 +54,8 @@ class Dealer:
 
         Candidates are looked up apart, so that they take no place from lessons that may be told.
         """
-        found = recall(self.reader, text, **_named(replace(wish, statuses=IN_TRIAL)))
-        waiting = recall(self.reader, text, **_named(replace(wish, statuses=(Status.CANDIDATE,))))
+        found = recall(self.reader, text, **replace(wish, statuses=IN_TRIAL).keywords)
+        waiting = recall(self.reader, text, **replace(wish, statuses=(Status.CANDIDATE,)).keywords)
         return self._dealt(found, _decided(waiting), run_id=run_id, wish=wish)
 
     def after_error(
@@ -79,7 +78,7 @@ class Dealer:
             known: Ids of lessons already decided on.
             room: Lessons that may still be told in this run.
         """
-        given = _named(replace(wish, statuses=IN_TRIAL, k=1, budget_tokens=AFTER_ERROR_TOKENS))
+        given = replace(wish, statuses=IN_TRIAL, k=1, budget_tokens=AFTER_ERROR_TOKENS).keywords
         kept = {name: given[name] for name in given if name not in _ONLY_AT_START}
         found = recall_after_error(self.reader, step, before=before, **kept)
         lessons = [each for each in _decided(found) if each.id not in known][:room]
@@ -150,7 +149,3 @@ _ONLY_AT_START = ("kinds", "floor", "lexical_weight")
 def _decided(found: Recalled) -> list[Lesson]:
     """Return lessons that a coin is tossed for: those to be told, and those only checked."""
     return [each.lesson for each in found.candidates if each.fate in ("chosen", "no_words")]
-
-
-def _named(wish: Wish) -> dict[str, Any]:
-    return {field.name: getattr(wish, field.name) for field in fields(wish)}

@@ -11,17 +11,16 @@ from typing import Annotated, Literal, NamedTuple
 import msgspec
 
 from twiceshy.attempts.types import Attempt, Outcome
-from twiceshy.lessons import ContrastPair, Evidence, Lesson
+from twiceshy.lessons import TASKS, ContrastPair, Evidence, Lesson
 from twiceshy.memory.contrast.lessons import lesson_id, scope_of, sentence
 from twiceshy.memory.contrast.vocabulary import Phrase
 from twiceshy.memory.words import unfenced
-from twiceshy.memory.writing.evidence import TASKS
+from twiceshy.memory.writing.evidence import TOLD
 from twiceshy.memory.writing.showing import LONGEST_FIELD, MOST_ITEMS, Shown, is_own, own_words
 from twiceshy.memory.writing.types import Reason
 
 LONGEST_ANSWER = 8_000
 """Characters of a whole answer; longer ones are not parsed."""
-TOLD = "a model told it; nothing was counted"
 
 _Text = Annotated[str, msgspec.Meta(max_length=LONGEST_FIELD)]
 _Needed = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_FIELD)]

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import msgspec
 
-from twiceshy.lessons import ContrastPair, Effect, Evidence, EvidenceLevel, Lesson
+from twiceshy.lessons import TASKS, ContrastPair, Effect, Evidence, EvidenceLevel, Lesson
 
 MAX_IDS = 50
 """Attempts that a told lesson names; all of them are needed to count each once."""
 MAX_PAIRS = 5
-TASKS = "tasks"
-"""Key of `Lesson.extra` under which a told lesson keeps the tasks of its evidence."""
+TOLD = "a model told it; nothing was counted"
+"""Flag of a lesson that a model told."""
 OTHER_WAY = "newer attempts point the other way"
 
 
@@ -69,7 +69,7 @@ def newer(known: Lesson, lesson: Lesson) -> Lesson:
 
 def is_told(lesson: Lesson) -> bool:
     """Whether a model told the lesson, instead of a rule having counted it."""
-    return TASKS in lesson.extra
+    return TOLD in lesson.flags
 
 
 def _level(known: Lesson, lesson: Lesson) -> EvidenceLevel:

@@ -13,7 +13,14 @@ from typing import NamedTuple
 
 from twiceshy.attempts.types import Attempt
 from twiceshy.lessons import Lesson
-from twiceshy.memory.contrast.learning import Learned, learn
+from twiceshy.memory.contrast.conditions import Conditions
+from twiceshy.memory.contrast.learning import (
+    MAX_DEMONSTRATIONS,
+    Learned,
+    condition_lessons,
+    learn,
+)
+from twiceshy.memory.contrast.vocabulary import choose_vocabulary
 from twiceshy.memory.writing.deltas import CAP, find_deltas
 from twiceshy.memory.writing.extraction import Extraction, Told, extract
 from twiceshy.memory.writing.screening import (
@@ -22,6 +29,7 @@ from twiceshy.memory.writing.screening import (
     n_without_success,
     screen,
     with_family,
+    with_tasks,
 )
 from twiceshy.memory.writing.types import Asked, FamilyOf, Proposal, Reason, Rejected, Similarity
 from twiceshy.models import Completer
@@ -75,7 +83,7 @@ def propose_edits(
     """
     screened = screen(attempts)
     fits = learned is not None and _saw_only(screened, learned)
-    mined = learned if learned is not None and fits else learn(screened.attempts, seed=seed)
+    mined = learned.lessons if learned is not None and fits else _mined(screened, seed=seed)
     told = _ask(
         screened,
         completer=completer,
@@ -83,7 +91,7 @@ def propose_edits(
         max_questions=max_questions,
         progress=progress,
     )
-    found = _usable((*mined.lessons, *told.lessons), screened, family_of=family_of)
+    found = _usable((*mined, *told.lessons), screened, family_of=family_of)
     deltas = find_deltas(found.lessons, known, similarity=similarity, cap=cap, max_new=max_new)
     return Proposal(
         edits=tuple(deltas.edits),
@@ -93,9 +101,16 @@ def propose_edits(
         n_learned_from=len(screened.attempts),
         set_aside=screened.set_aside,
         n_without_success=n_without_success(screened.sides.values()),
-        n_candidates=len(mined.lessons) + len(told.lessons),
+        n_candidates=len(mined) + len(told.lessons),
         asked=told.asked,
     )
+
+
+def _mined(screened: Screened, *, seed: int) -> tuple[Lesson, ...]:
+    """Return what contrast finds. Where steps tell facts no more than the lessons is worked out."""
+    if isinstance(choose_vocabulary(screened.attempts), Conditions):
+        return condition_lessons(screened.attempts, max_demonstrations=MAX_DEMONSTRATIONS)
+    return learn(screened.attempts, max_demonstrations=MAX_DEMONSTRATIONS, seed=seed).lessons
 
 
 def _saw_only(screened: Screened, learned: Learned) -> bool:
@@ -127,7 +142,7 @@ class _Usable(NamedTuple):
 
 
 def _usable(lessons: Sequence[Lesson], screened: Screened, *, family_of: FamilyOf) -> _Usable:
-    """Turn down lessons that rest on no contrast; give the others their family."""
+    """Turn down lessons that rest on no contrast; give the others their family and tasks."""
     by_id = {each.id: each for each in screened.attempts}
     found = _Usable([], [])
     for lesson in lessons:
@@ -136,7 +151,8 @@ def _usable(lessons: Sequence[Lesson], screened: Screened, *, family_of: FamilyO
                 Rejected(reason=Reason.NO_CONTRAST, author=lesson.author, text=lesson.text)
             )
         else:
-            found.lessons.append(with_family(lesson, by_id, family_of=family_of))
+            placed = with_family(lesson, by_id, family_of=family_of)
+            found.lessons.append(with_tasks(placed, by_id))
     return found
 
 

@@ -10,11 +10,16 @@ import msgspec
 
 from twiceshy.attempts.splits import is_held_out
 from twiceshy.attempts.types import Attempt, Outcome
-from twiceshy.lessons import Lesson
+from twiceshy.lessons import SITUATIONS, TASKS, Lesson
 from twiceshy.memory.writing.types import FamilyOf, SetAside
 
 FAMILY = "family"
 """Key of `Lesson.scope` that names the family of tasks; a lesson without it is general."""
+
+MAX_SITUATIONS = 3
+"""Tasks in words that a lesson keeps."""
+MAX_WORDS = 400
+"""Characters of each."""
 
 
 class Screened(NamedTuple):
@@ -82,6 +87,26 @@ def with_family(lesson: Lesson, by_id: Mapping[str, Attempt], *, family_of: Fami
     if FAMILY in lesson.scope or len(families) != 1 or families == {""}:
         return lesson
     return msgspec.structs.replace(lesson, scope={**lesson.scope, FAMILY: families.pop()})
+
+
+def with_tasks(lesson: Lesson, by_id: Mapping[str, Attempt]) -> Lesson:
+    """Return the lesson with the tasks it was learned at: their names, and some in words.
+
+    Recall compares a task with the words, and the leak guard with the names. They are of the
+    attempts that the lesson names, so of a lesson with much evidence they are a part.
+    """
+    evidence, pairs = lesson.evidence, lesson.contrast
+    ids = [*evidence.attempts_for, *evidence.attempts_against, *lesson.parents]
+    ids += [each for pair in pairs for each in (pair.failure_id, pair.success_id)]
+    seen = [by_id[each] for each in dict.fromkeys(ids) if each in by_id]
+    if not seen:
+        return lesson
+    words = dict.fromkeys(" ".join(each.prompt.split())[:MAX_WORDS] for each in seen if each.prompt)
+    told = [each for each in lesson.extra.get(TASKS, ()) if isinstance(each, str)]
+    extra = {**lesson.extra, TASKS: list(dict.fromkeys([*told, *(each.task for each in seen)]))}
+    if words:
+        extra[SITUATIONS] = list(words)[:MAX_SITUATIONS]
+    return msgspec.structs.replace(lesson, extra=extra)
 
 
 def n_without_success(sides: Iterable[Sides]) -> int:

@@ -1,0 +1,57 @@
+"""Ratios between two sets of traces at the same tasks, with intervals over tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twiceshy.distillation.check.features import Trace
+from twiceshy.evidence.stats import Estimate, bootstrap
+
+Numbers = Callable[[Trace], tuple[float | None, float]]
+"""From a trace to a count (None: not measured) and what it is divided by."""
+
+UNMEASURED = Estimate(None, None, None, 0)
+
+
+def density_ratio(
+    before: Mapping[str, Sequence[Trace]],
+    after: Mapping[str, Sequence[Trace]],
+    *,
+    of: Numbers,
+    seed: int,
+) -> Estimate:
+    """Return (Σ count / Σ length of `after`) / (the same of `before`), with a bootstrap over tasks.
+
+    Each task with traces on both sides weighs by its mean trace on either side. Undefined (n = 0)
+    where nothing was measured, and without a value where `before` has no count at all.
+    """
+    rows = [(*_mean(before[task], of), *_mean(after[task], of)) for task in before if task in after]
+    kept = [row for row in rows if None not in row]
+    return bootstrap(np.array(kept, dtype=float).reshape(-1, 4), _ratio, seed=seed)
+
+
+def share(traces: Sequence[Trace], *, of: Numbers) -> float | None:
+    """Return Σ count / Σ length; None where it is undefined."""
+    count, length = zip(*(of(trace) for trace in traces), strict=True) if traces else ((), ())
+    if not length or None in count or sum(length) == 0:
+        return None
+    return float(sum(count)) / float(sum(length))
+
+
+def _mean(traces: Sequence[Trace], of: Numbers) -> tuple[float | None, float | None]:
+    pairs = [of(trace) for trace in traces]
+    counts = [count for count, _ in pairs if count is not None]
+    if len(counts) < len(pairs) or not pairs:
+        return None, None
+    return float(np.mean(counts)), float(np.mean([length for _, length in pairs]))
+
+
+def _ratio(rows: NDArray[Any]) -> float:
+    count_0, length_0, count_1, length_1 = rows.sum(axis=0)
+    if length_0 <= 0 or length_1 <= 0 or count_0 <= 0:
+        return float("nan")
+    return float((count_1 / length_1) / (count_0 / length_0))
