@@ -42,7 +42,8 @@ B, T, R = answers(BASE, seed=1), answers(TEACHER, seed=2), answers(TEACHER, seed
 
 def audit(student: Sequence[Attempt], **more: Any) -> Report:
     sides: dict[str, Any] = {"base": B, "teacher": T, "resample": R}
-    return audit_imitation(**{**sides, "student": student, "n_draws": 200, **more})
+    asked: dict[str, Any] = {**sides, "student": student, "n_draws": 200, **more}
+    return audit_imitation(**asked)
 
 
 def as_text(text: str, *, task: str = "q0", outcome: Outcome = Outcome.SUCCESS) -> Attempt:
@@ -206,7 +207,7 @@ def test_without_a_resample_there_is_no_style_closure_and_it_says_why() -> None:
 
 
 def test_without_verdicts_style_is_still_reported() -> None:
-    sides = {
+    sides: dict[str, Any] = {
         name: answers(voice, seed=seed, judged=False)
         for seed, (name, voice) in enumerate(
             {"base": BASE, "student": MIMIC, "teacher": TEACHER, "resample": TEACHER}.items()
@@ -253,7 +254,8 @@ def test_a_language_without_lexicon_leaves_tone_undefined() -> None:
         return [msgspec.structs.replace(a, steps=(_in_digits(a),)) for a in attempts]
 
     sides = {"base": B, "student": answers(MIMIC, seed=4), "teacher": T, "resample": R}
-    found = audit_imitation(**{name: told(own) for name, own in sides.items()})
+    coded: dict[str, Any] = {name: told(own) for name, own in sides.items()}
+    found = audit_imitation(**coded)
     assert found.numbers["language"] is None
     style = found.numbers["style_closure"]
     assert style["answers without a hedge"]["closure"]["value"] is None
@@ -352,7 +354,7 @@ def test_repeated_draws_are_averaged() -> None:
 
 def test_preference_against_verdicts_by_hand() -> None:
     rights = {"student": "0011", "teacher": "1111", "base": "0000"}
-    sides = {
+    sides: dict[str, Any] = {
         name: [
             as_text(
                 f"it is {i}", task=f"q{i}", outcome=Outcome.SUCCESS if c == "1" else Outcome.FAILURE

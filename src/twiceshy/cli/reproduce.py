@@ -21,6 +21,7 @@ _ROOM = "twiceshy.training.studies"
 STUDIES = {
     "negative-reinforcement": f"{_ROOM}.negative_reinforcement:run_negative_reinforcement",
     "over-hard": f"{_ROOM}.over_hard:run_over_hard",
+    "imitation": f"{_ROOM}.imitation:run_imitation",
 }
 """Each study by name: a function (folder, *, quick, processes, progress) -> Report.
 

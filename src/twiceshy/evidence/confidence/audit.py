@@ -181,7 +181,13 @@ def _policy_numbers(
             name: _measured_numbers(measured(own, seed=seed)) for name, own in sources.items()
         },
         "semantic_entropy": _entropy_numbers(groups, seed=seed),
-        "faithfulness": {**faithful._asdict(), "over_levels": over_levels},
+        "faithfulness": {
+            "mean": faithful.value,
+            "mean_low": faithful.low,
+            "mean_high": faithful.high,
+            "n_tasks": faithful.n,
+            "over_levels": over_levels,
+        },
     }
 
 
@@ -325,8 +331,8 @@ def _tables(policies: Mapping[str, Mapping[str, Any]]) -> Iterable[Table]:
         rows=tuple(
             (
                 policy, own["semantic_entropy"]["n_groups"], own["semantic_entropy"]["mean_nats"],
-                own["semantic_entropy"]["auroc"]["auroc"], own["faithfulness"]["value"],
-                own["faithfulness"]["low"], own["faithfulness"]["high"],
+                own["semantic_entropy"]["auroc"]["auroc"], own["faithfulness"]["mean"],
+                own["faithfulness"]["mean_low"], own["faithfulness"]["mean_high"],
                 own["faithfulness"]["over_levels"],
             )
             for policy, own in policies.items()
