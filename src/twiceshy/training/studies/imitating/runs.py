@@ -54,8 +54,8 @@ N_SAMPLES = 2
 TEACHER_MODEL, BASE_MODEL = PolicyConfig(width=48), PolicyConfig(width=32)
 TEACHER_SFT = SftConfig(n_steps=900, batch=96, peak_rate=4e-3, n_warmup=50)
 BASE_SFT = SftConfig(n_steps=600, batch=128, peak_rate=4e-3, n_warmup=50)
-ARM_SFT = SftConfig(n_steps=400, batch=64, peak_rate=2e-3, n_warmup=10, final_share=0.3)
-AUDITED_AT = (5, 10, 20, 40, 80, 160, 400)
+ARM_SFT = SftConfig(n_steps=240, batch=64, peak_rate=2e-3, n_warmup=10, final_share=0.3)
+AUDITED_AT = (5, 10, 20, 40, 80, 160, 240)
 """Steps of an arm after which it is audited, beside its start."""
 N_DRAWS, N_DRAWS_AT_END = 100, 500
 
