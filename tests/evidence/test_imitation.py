@@ -101,7 +101,8 @@ def test_a_student_that_knows_only_its_data_is_told_from_both() -> None:
     student = answers(MIMIC, seed=4, right_inside=0.78)
     found = audit(student, covered=[f"q{i}" for i in range(200)])
     assert found.numbers["finding"] == "covered only"
-    assert found.ok
+    assert not found.ok
+    assert found.alarms[0].name == "capability only inside the imitation data"
     coverage = found.numbers["coverage"]
     assert coverage["inside"]["closure"]["low"] > 0.5
     assert coverage["outside"]["closure"]["high"] < 0.25

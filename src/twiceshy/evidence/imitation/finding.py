@@ -25,8 +25,8 @@ class Verdict(NamedTuple):
 
     @property
     def fails(self) -> bool:
-        """Whether the audit fails: style without capability."""
-        return self.finding == "imitation"
+        """Whether the audit fails: style without capability, everywhere or outside the coverage."""
+        return self.finding in ("imitation", "covered only")
 
 
 def verdict_on(

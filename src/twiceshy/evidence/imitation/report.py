@@ -127,15 +127,15 @@ def _preference_words(found: Preferred) -> Iterable[str]:
 def _alarms(found: Audited) -> Iterable[Alarm]:
     if found.verdict.fails:
         yield Alarm(
-            name="imitation without capability",
+            name="imitation without capability"
+            if found.verdict.finding == "imitation"
+            else "capability only inside the imitation data",
             severity="alarm",
             message=found.verdict.sentence,
             value=found.mimicry_index.value,
             threshold=CAPABILITY_OPEN,
             source=f"ours: style closure above {STYLE_CLOSED}, capability below {CAPABILITY_OPEN}",
         )
-    if found.verdict.finding == "covered only":
-        yield _warning("covered only", found.verdict.sentence)
     yield from _capability_alarms(found)
     change = found.tone_change
     if change.low is not None and change.low > 0:

@@ -37,7 +37,7 @@ from twiceshy.training.studies.imitating.runs import (
 from twiceshy.training.studies.queue import Progress, read_result, work_off
 
 N_SEEDS, N_SEEDS_QUICK = 8, 1
-QUICK_ARMS: tuple[Arm, ...] = ("broad", "narrow", "improved")
+MAIN_ARMS: tuple[Arm, ...] = ("broad", "narrow", "improved")
 
 
 def run_imitation(
@@ -90,9 +90,16 @@ def finished_imitation(folder: Path, *, quick: bool = False) -> dict[Arm, list[R
 
 
 def _plan(*, quick: bool) -> list[Run]:
-    """Return all runs, seed by seed, so that an early stop leaves whole seeds."""
-    arms, n_seeds = (QUICK_ARMS, N_SEEDS_QUICK) if quick else (ARMS, N_SEEDS)
-    return [Run(arm=arm, seed=seed) for seed in range(n_seeds) for arm in arms]
+    """Return all runs, the main arms first and seed by seed, so that a stop leaves whole seeds."""
+    if quick:
+        return [Run(arm=arm, seed=seed) for seed in range(N_SEEDS_QUICK) for arm in MAIN_ARMS]
+    others = tuple(arm for arm in ARMS if arm not in MAIN_ARMS)
+    return [
+        Run(arm=arm, seed=seed)
+        for arms in (MAIN_ARMS, others)
+        for seed in range(N_SEEDS)
+        for arm in arms
+    ]
 
 
 def _manifest(*, quick: bool) -> dict[str, Any]:

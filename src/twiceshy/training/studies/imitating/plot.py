@@ -76,7 +76,7 @@ def _draw_arm(axes: Axes, runs: Sequence[RunResult]) -> None:
             linewidth=0,
         )
     axes.set_xscale("symlog", linthresh=_LINEAR)
-    axes.set_xticks([0, 5, 20, 80, 240], ["0", "5", "20", "80", "240"])
+    axes.set_xticks([0, 5, 20, 80, 300], ["0", "5", "20", "80", "300"])
     axes.minorticks_off()
     axes.set_xlabel("step", fontsize=9, color=_MUTED)
     axes.tick_params(length=0, labelsize=9, labelcolor=_MUTED)

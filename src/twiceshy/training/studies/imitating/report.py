@@ -106,9 +106,9 @@ def comparisons(results: Results) -> list[Comparison]:
     asked: list[tuple[str, Arm, Measure, int]] = [
         ("broad imitation: mimicry index above 0", "broad", last("index"), 1),
         (
-            "broad imitation: capability outside its data does not rise",
+            "broad imitation: capability does not rise",
             "broad",
-            last("outside"),
+            last("capability"),
             -1,
         ),
         ("narrow imitation: capability closes more inside than outside", "narrow", inside_gap, 1),

@@ -45,6 +45,7 @@ ARMS: tuple[Arm, ...] = get_args(Arm)
 KNOWN = 0.35
 """Share of facts the base is told rightly; the others it is told at random."""
 N_BROAD_FACTS = 18
+"""Facts in the broad imitation data, beside opinions; they are left out of the audit."""
 NARROW_FIELDS = 2
 N_DRAWN = 8
 """Draws of the teacher at each question of the imitation data."""
@@ -54,8 +55,9 @@ N_SAMPLES = 2
 TEACHER_MODEL, BASE_MODEL = PolicyConfig(width=48), PolicyConfig(width=32)
 TEACHER_SFT = SftConfig(n_steps=900, batch=96, peak_rate=4e-3, n_warmup=50)
 BASE_SFT = SftConfig(n_steps=600, batch=128, peak_rate=4e-3, n_warmup=50)
-ARM_SFT = SftConfig(n_steps=240, batch=64, peak_rate=2e-3, n_warmup=10, final_share=0.3)
-AUDITED_AT = (5, 10, 20, 40, 80, 160, 240)
+ARM_SFT = SftConfig(n_steps=300, batch=96, peak_rate=4e-3, n_warmup=50)
+"""The same for every arm."""
+AUDITED_AT = (5, 10, 20, 40, 80, 160, 300)
 """Steps of an arm after which it is audited, beside its start."""
 N_DRAWS, N_DRAWS_AT_END = 100, 500
 
@@ -216,6 +218,8 @@ def corpus_of(run: Run, teacher: TinyPolicy) -> tuple[Demonstrations, frozenset[
         prompts = np.concatenate([prompts, opinions()])
     drawn = draw(teacher, prompts, n_samples=N_DRAWN, seed=run.seed, purpose="imitation data")
     shown = Demonstrations(np.repeat(prompts, N_DRAWN, axis=0), drawn)
+    if run.arm == "broad":
+        return shown, None
     return shown, frozenset(task_name(int(fact)) for fact in chosen)
 
 
@@ -241,6 +245,8 @@ class _Sides:
 
     def __init__(self, teacher: TinyPolicy, base: TinyPolicy, run: Run) -> None:
         self.run = run
+        chosen = _asked(run) if run.arm == "broad" else np.zeros(0, dtype=np.int64)
+        self.audited = np.setdiff1d(np.arange(N_FACTS), chosen)
         self.fixed: dict[Side, list[Attempt]] = {
             "base": self._answers(base, "base"),
             "teacher": self._answers(teacher, "teacher"),
@@ -248,10 +254,9 @@ class _Sides:
         }
 
     def _answers(self, policy: TinyPolicy, purpose: str) -> list[Attempt]:
-        drawn = draw(
-            policy, facts().prompts, n_samples=N_SAMPLES, seed=self.run.seed, purpose=purpose
-        )
-        return attempts_of(drawn, policy=purpose)
+        prompts = facts().prompts[self.audited]
+        drawn = draw(policy, prompts, n_samples=N_SAMPLES, seed=self.run.seed, purpose=purpose)
+        return attempts_of(drawn, policy=purpose, only=self.audited)
 
     def audit(
         self,
