@@ -117,7 +117,6 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     controlled_strength: float
     """With style held fixed."""
     style_auc: float | None
-    alarms: tuple[str, ...]
     cpu_seconds: float
 
 
@@ -313,7 +312,6 @@ class _Sides:
             raw_strength=liked.raw.strength[place].value,
             controlled_strength=liked.controlled.strength[place].value,
             style_auc=liked.style_model.auc,
-            alarms=(found.verdict.finding,),
             cpu_seconds=time.process_time() - started,
         )
 
