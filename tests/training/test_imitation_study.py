@@ -129,7 +129,7 @@ def result(arm: runs.Arm, seed: int, *, style: float, capability: float, said: s
 
 
 def test_the_report_of_made_up_runs(tmp_path: Path) -> None:
-    results = {
+    results: dict[runs.Arm, list[RunResult]] = {
         "broad": [
             result("broad", s, style=0.9 + s / 100, capability=-0.4 - s / 100, said="imitation")
             for s in range(3)
