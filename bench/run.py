@@ -38,6 +38,7 @@ NAMES = (
     "bank_writes",
     "recall",
     "imitation",
+    "completer",
 )
 RESULT = FOLDER / "result.json"
 

@@ -21,6 +21,7 @@ VERBS = (
     "learn",
     "prove lessons",
     "prove trial",
+    "prove prompt",
     "audit passk",
     "audit collapse",
     "audit shortcuts",

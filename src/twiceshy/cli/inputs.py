@@ -21,6 +21,9 @@ from twiceshy.errors import BadInput
 Inputs = Annotated[
     list[str], typer.Argument(metavar="INPUT...", help="Files, folders or globs with logged runs.")
 ]
+MaybeInputs = Annotated[
+    list[str], typer.Argument(metavar="INPUT", help="Files, folders or globs with logged runs.")
+]
 Format = Annotated[
     str | None, typer.Option("--format", help="Log format; found out by itself when left out.")
 ]
@@ -86,8 +89,10 @@ class Source:
         """Read every attempt into memory and say on stderr what could not be used.
 
         Raises:
-            BadInput: When nothing at all could be read.
+            BadInput: When there is no input, or nothing at all could be read.
         """
+        if not self.paths:
+            raise BadInput("files, folders or globs with logged runs", got="none", where="INPUT")
         with byte_progress("reading") as advance:
             reading = self.open(advance)
             attempts = tuple(reading)
@@ -113,7 +118,16 @@ class Source:
 
 def reads_attempts(verb: Callable[..., None]) -> Callable[..., None]:
     """Give a verb every option of `Source`; the verb receives them as its first argument."""
-    shared = list(inspect.signature(Source, eval_str=True).parameters.values())
+    return _with_source(verb, list(inspect.signature(Source, eval_str=True).parameters.values()))
+
+
+def may_read_attempts(verb: Callable[..., None]) -> Callable[..., None]:
+    """Do the same for a verb that has another input as well: INPUT may be left out."""
+    first, *others = inspect.signature(Source, eval_str=True).parameters.values()
+    return _with_source(verb, [first.replace(default=[], annotation=MaybeInputs), *others])
+
+
+def _with_source(verb: Callable[..., None], shared: list[inspect.Parameter]) -> Callable[..., None]:
     own = list(inspect.signature(verb, eval_str=True).parameters.values())[1:]
     options = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in (*shared, *own)]
 

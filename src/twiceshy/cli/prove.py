@@ -11,6 +11,7 @@ from twiceshy.cli import inputs
 from twiceshy.cli.learn import Nulls
 from twiceshy.cli.output import show
 from twiceshy.cli.progress import step_progress
+from twiceshy.cli.prove_prompt import prompt
 from twiceshy.cli.provenance import with_manifest
 
 app = typer.Typer(
@@ -40,6 +41,9 @@ def lessons(
                 attempts, n_null=nulls, seed=seed, checkpoint=checkpoint, progress=advance
             )
     show(stamp(report), as_json=as_json)
+
+
+app.command("prompt", short_help="Principles against their baselines.")(prompt)
 
 
 @app.command("trial", short_help="Compare policies on the same tasks.")

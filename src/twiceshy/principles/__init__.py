@@ -12,8 +12,10 @@ from twiceshy.principles.condensing import Change, Condensed, by_delta, by_group
 from twiceshy.principles.controls import filler, irrelevant
 from twiceshy.principles.copying import Copied, CopyGuard
 from twiceshy.principles.cost import Planned, calls_of, plan
+from twiceshy.principles.examples import ExamplesRead, read_examples
 from twiceshy.principles.executor import Executor, judge, value_of
 from twiceshy.principles.gates import Bench, Candidate, Gate, Gated, Ruling, Verdict, accept
+from twiceshy.principles.learning import LearnedPrinciples, learn_principles
 from twiceshy.principles.lessons import accepted_on, mistakes_of, principle
 from twiceshy.principles.metrics import AnswerMatch, read_answer
 from twiceshy.principles.pool import Pooled, summarise
@@ -44,12 +46,14 @@ __all__ = [
     "Copied",
     "CopyGuard",
     "Example",
+    "ExamplesRead",
     "Executor",
     "Gate",
     "Gated",
     "Induced",
     "Leap",
     "LeapConfig",
+    "LearnedPrinciples",
     "Locked",
     "Metric",
     "Mistake",
@@ -77,6 +81,7 @@ __all__ = [
     "irrelevant",
     "judge",
     "leap",
+    "learn_principles",
     "low_level",
     "mistakes_of",
     "pair_block",
@@ -85,6 +90,7 @@ __all__ = [
     "principle_block",
     "question_prompt",
     "read_answer",
+    "read_examples",
     "split",
     "success_only",
     "summarise",

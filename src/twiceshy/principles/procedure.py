@@ -116,7 +116,7 @@ class Leap(NamedTuple):
 
 
 def leap(
-    model: Completer,
+    model: Completer | Asker,
     examples: Sequence[Example],
     *,
     metric: Metric | None = None,
@@ -128,7 +128,7 @@ def leap(
     """Learn principles from the mistakes that a model makes on a few examples.
 
     Args:
-        model: One model plays all parts, as published.
+        model: One model plays all parts, as published; or one with its step file already.
         examples: Few-shot examples, with different ids; three as published.
         metric: Judges a chain; default `AnswerMatch()`.
         config: Default `LeapConfig()`.
@@ -156,7 +156,7 @@ def leap(
     )
     if announce is not None:
         announce(planned)
-    asker = Asker(model, steps=steps, progress=progress)
+    asker = model if isinstance(model, Asker) else Asker(model, steps=steps, progress=progress)
     executor = Executor(asker, metric or AnswerMatch(), chosen.chain_tokens, chosen.seed)
     induced = induce(executor, examples, config=chosen)
     low = low_level(asker, induced.mistakes, config=chosen)

@@ -45,6 +45,8 @@ class StepFile:
     def __init__(self, path: Path | None = None) -> None:
         self.path = path
         self.steps: list[Step] = []
+        self.n_loaded = 0
+        """Calls of earlier runs."""
         self.n_torn = 0
         """Lines that were cut in half when an earlier run was killed: 0 or 1."""
         self._known: dict[str, Completion] = {}
@@ -93,6 +95,7 @@ class StepFile:
             self.n_torn = int(whole < len(content))
             for number, line in enumerate(content[:whole].splitlines(), start=1):
                 self._keep(_read(line, where=f"{path}:{number}"))
+            self.n_loaded = len(self.steps)
             self._file = path.open("r+b" if path.exists() else "xb")
             self._file.truncate(whole)
             self._file.seek(whole)

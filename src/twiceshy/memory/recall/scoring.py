@@ -168,11 +168,12 @@ def _best_of_both(
 def _largest(
     score: NDArray[np.floating], limit: int, *, order: NDArray[np.int64] | None = None
 ) -> list[int]:
-    n = min(limit, score.size)
+    places = np.flatnonzero(score > -np.inf)
+    n = min(limit, places.size)
     if n == 0:
         return []
+    held = score[places]
     # All that reach the n-th largest, so that ties at the edge are broken by row, not by chance.
-    edge = np.partition(score, score.size - n)[score.size - n]
-    places = np.flatnonzero((score >= edge) & np.isfinite(score))
+    places = places[held >= np.partition(held, held.size - n)[held.size - n]]
     ties = places if order is None else order[places]
     return places[np.lexsort((ties, -score[places]))[:n]].tolist()

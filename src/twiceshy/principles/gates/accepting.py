@@ -86,9 +86,13 @@ class Gated(NamedTuple):
         }
 
 
-def principle_gates() -> tuple[Gate, ...]:
-    """Return the gates of a single principle, cheapest first."""
-    return (NotCopied(), FlipsItsMistake(), KeepsRight(), BeatsControls(), IsSpecific())
+def principle_gates(bench: Bench) -> tuple[Gate, ...]:
+    """Return the gates of a single principle, cheapest first.
+
+    Without principles of other tasks at hand, whether one is specific is not asked.
+    """
+    gates: tuple[Gate, ...] = (NotCopied(), FlipsItsMistake(), KeepsRight(), BeatsControls())
+    return (*gates, IsSpecific()) if bench.foreign else gates
 
 
 def prompt_gates() -> tuple[Gate, ...]:
@@ -130,12 +134,12 @@ def accept(
     Args:
         principles: Candidates.
         bench: Executor, train and validation items, principles of other tasks.
-        gates: Of a single principle; default `principle_gates()`.
+        gates: Of a single principle; default `principle_gates(bench)`.
         whole: Of the list; default `prompt_gates()`.
         progress: Told ("gates", principles judged, principles in all).
     """
     merged = merge_equal(principles)
-    chosen = principle_gates() if gates is None else gates
+    chosen = principle_gates(bench) if gates is None else gates
     rulings: list[Ruling] = []
     for lesson in merged:
         rulings.append(rule(Candidate((lesson,)), chosen, bench))
@@ -169,7 +173,8 @@ def _merged(same: Sequence[Lesson]) -> Lesson:
     if len(same) == 1:
         return same[0]
     pairs = {pair.failure_id: pair for each in same for pair in each.contrast}
-    parents = dict.fromkeys(parent for each in same for parent in each.parents)
+    own = {each.id for each in same}  # a condensed principle may say what one it came from says
+    parents = dict.fromkeys(p for each in same for p in each.parents if p not in own)
     evidence = msgspec.structs.replace(
         same[0].evidence,
         attempts_for=tuple(pairs),
