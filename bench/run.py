@@ -33,6 +33,7 @@ NAMES = (
     "trl_overhead",
     "bank_writes",
     "recall",
+    "imitation",
     "completer",
 )
 RESULT = FOLDER / "result.json"

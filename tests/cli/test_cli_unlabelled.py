@@ -19,6 +19,7 @@ VERBS = (
     ("audit", "passk"),
     ("audit", "collapse"),
     ("audit", "shortcuts"),
+    ("audit", "confidence"),
 )
 RATES = {
     "value",

@@ -180,7 +180,7 @@ def language_of(texts: Iterable[str]) -> str | None:
 def _found(words: Sequence[str], *, phrases: _Phrases) -> Iterator[tuple[Category, ...]]:
     free = 0
     for i, word in enumerate(words):
-        if i < free or word not in phrases:
+        if word not in phrases or i < free:
             continue
         for phrase, categories in phrases[word]:
             if tuple(words[i : i + len(phrase)]) == phrase:

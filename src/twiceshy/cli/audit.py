@@ -7,7 +7,7 @@ from importlib import import_module
 
 import typer
 
-from twiceshy.cli import inputs
+from twiceshy.cli import audit_imitation, inputs
 from twiceshy.cli.output import show
 from twiceshy.cli.provenance import with_manifest
 from twiceshy.evidence.report import Report
@@ -15,8 +15,15 @@ from twiceshy.evidence.report import Report
 app = typer.Typer(help="Check a set of attempts.", no_args_is_help=True, rich_markup_mode=None)
 
 
-def _run(name: str, source: inputs.Source, *, seed: int, as_json: bool) -> None:
-    audit: Callable[..., Report] = getattr(import_module("twiceshy.evidence.audits"), name)
+def _run(
+    name: str,
+    source: inputs.Source,
+    *,
+    seed: int,
+    as_json: bool,
+    room: str = "twiceshy.evidence.audits",
+) -> None:
+    audit: Callable[..., Report] = getattr(import_module(room), name)
     with with_manifest(source.paths, seed=seed) as stamp:
         report = audit(source.load().attempts, seed=seed)
     show(stamp(report), as_json=as_json)
@@ -41,3 +48,18 @@ def collapse(source: inputs.Source, seed: inputs.Seed = 0, as_json: inputs.AsJso
 def shortcuts(source: inputs.Source, seed: inputs.Seed = 0, as_json: inputs.AsJson = False) -> None:
     """Look for shortcuts: repeated answers, skipped work, passes that did nothing."""
     _run("audit_shortcuts", source, seed=seed, as_json=as_json)
+
+
+@app.command("confidence")
+@inputs.reads_attempts
+def confidence(
+    source: inputs.Source, seed: inputs.Seed = 0, as_json: inputs.AsJson = False
+) -> None:
+    """Compare stated, repeated and worded confidence with outcomes."""
+    room = "twiceshy.evidence.confidence"
+    _run("audit_confidence", source, seed=seed, as_json=as_json, room=room)
+
+
+app.command("imitation", short_help="Style without capability: a student against its teacher.")(
+    audit_imitation.imitation
+)

@@ -25,6 +25,7 @@ STUDIES = {
     "asymmetric-memory": (
         "twiceshy.integrations.textworld.asymmetric_memory:run_asymmetric_memory"
     ),
+    "imitation": f"{_ROOM}.imitation:run_imitation",
 }
 """Each study by name: a function (folder, *, quick, processes, progress) -> Report.
 

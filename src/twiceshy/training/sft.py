@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import msgspec
 import numpy as np
@@ -13,7 +13,14 @@ import torch
 from twiceshy.errors import BadInput
 from twiceshy.training.policy import Policy, PolicyConfig, TinyPolicy, as_tensor
 from twiceshy.training.streams import generator
-from twiceshy.training.tasks import Chain, Change, Countdown, Task, response_mask
+from twiceshy.training.tasks import (
+    Chain,
+    Change,
+    Countdown,
+    Demonstrations,
+    Task,
+    response_mask,
+)
 
 
 class SftConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +65,19 @@ def sft_recipe(task: Task) -> SftConfig:
     return SftConfig()
 
 
+class Source(Protocol):
+    """Where demonstrations come from; every `Task` is one."""
+
+    @property
+    def end_token(self) -> int | None:
+        """The token that ends a response; None when all responses have the full length."""
+        ...
+
+    def demonstrations(self, n: int, *, rng: np.random.Generator) -> Demonstrations:
+        """Return n prompts with responses to imitate."""
+        ...
+
+
 class SftStep(NamedTuple):
     """One update."""
 
@@ -95,13 +115,13 @@ def learning_rate(step: int, config: SftConfig) -> float:
 
 def fine_tune(
     policy: Policy,
-    task: Task,
+    task: Source,
     *,
     config: SftConfig,
     seed: int,
     progress: Callable[[SftStep], None] | None = None,
 ) -> list[SftStep]:
-    """Train a policy in place to imitate a task's demonstrations; return every step's loss.
+    """Train a policy in place to imitate demonstrations; return every step's loss.
 
     The loss is the mean over response tokens; prompts are not predicted.
     """
@@ -127,7 +147,7 @@ def fine_tune(
     return history
 
 
-def _loss(policy: Policy, task: Task, *, n: int, rng: np.random.Generator) -> torch.Tensor:
+def _loss(policy: Policy, task: Source, *, n: int, rng: np.random.Generator) -> torch.Tensor:
     shown = task.demonstrations(n, rng=rng)
     mask = as_tensor(response_mask(shown.responses, task.end_token))
     logp = policy.logp(

@@ -1,0 +1,1 @@
+"""The imitation study: its world, its runs, its report and its pictures."""

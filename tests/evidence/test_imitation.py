@@ -1,0 +1,406 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from imitation_world import BASE, LEARNER, MIMIC, PLAIN_LEARNER, TEACHER, answers
+
+from twiceshy.attempts.lexicons import Lexicon
+from twiceshy.attempts.types import Attempt, Outcome, Step, Verdict
+from twiceshy.errors import BadInput
+from twiceshy.evidence.imitation import (
+    Preference,
+    Question,
+    ask_judge,
+    audit_imitation,
+    battles,
+    closure,
+    closures,
+    read_preferences,
+)
+from twiceshy.evidence.imitation.style import look_at
+from twiceshy.evidence.report import Report
+from twiceshy.models import ScriptedCompleter
+
+PUBLISHED_STYLE = {
+    "list when the teacher lists": (13, 81, 83),
+    "summary paragraph when the teacher has one": (2, 48, 55),
+    "unigram overlap": (19.5, 42.5, 49.2),
+    "Pearson r of lengths": (-0.11, 0.62, 0.67),
+    "authoritative tone": (57, 98, 98),
+}
+"""(LLaMA, 150M tokens, ChatGPT resample): Gudibande et al. (2305.15717)."""
+
+B, T, R = answers(BASE, seed=1), answers(TEACHER, seed=2), answers(TEACHER, seed=3)
+
+
+def audit(student: Sequence[Attempt], **more: Any) -> Report:
+    sides: dict[str, Any] = {"base": B, "teacher": T, "resample": R}
+    asked: dict[str, Any] = {**sides, "student": student, "n_draws": 200, **more}
+    return audit_imitation(**asked)
+
+
+def as_text(text: str, *, task: str = "q0", outcome: Outcome = Outcome.SUCCESS) -> Attempt:
+    return Attempt(
+        task=task,
+        steps=(Step(role="assistant", text=text),),
+        verdict=Verdict(outcome=outcome),
+    )
+
+
+# --- the published table
+
+
+def test_the_published_table_to_rounding() -> None:
+    found = closures(style=PUBLISHED_STYLE, capability={"NQ, 13B": (20, 15, 31)})
+    shown = [round(value, 2) for value in found.style.values() if value is not None]
+    assert shown == [0.97, 0.87, 0.77, 0.94, 1.00]
+    assert found.mean_style is not None
+    assert round(found.mean_style, 2) == 0.91
+    assert found.mean_capability is not None
+    assert round(found.mean_capability, 2) == -0.45
+    assert found.mimicry_index is not None
+    assert round(found.mimicry_index, 2) == 1.36
+
+
+def test_the_other_published_closures() -> None:
+    asked = {"13B targeted": (20, 27, 31), "7B broad": (17, 10, 31), "7B targeted": (17, 22, 31)}
+    found = closures(style={}, capability=asked)
+    assert [round(v, 2) for v in found.capability.values() if v is not None] == [0.64, -0.5, 0.36]
+    assert found.mean_style is None
+    assert found.mimicry_index is None
+
+
+@given(st.floats(-10, 10), st.floats(-10, 10).filter(lambda x: abs(x) > 0.1))
+def test_closure_is_0_at_the_base_and_1_at_the_ceiling(base: float, gap: float) -> None:
+    assert closure(base, base=base, ceiling=base + gap) == pytest.approx(0, abs=1e-9)
+    assert closure(base + gap, base=base, ceiling=base + gap) == pytest.approx(1)
+
+
+# --- the audit tells them apart
+
+
+def test_a_mimic_is_accused_and_learners_are_not() -> None:
+    accused = audit(answers(MIMIC, seed=4))
+    assert accused.numbers["finding"] == "imitation"
+    assert not accused.ok
+    assert accused.alarms[0].severity == "alarm"
+    assert accused.numbers["mimicry_index"]["low"] > 0.7
+    for voice, finding in ((LEARNER, "both ahead"), (PLAIN_LEARNER, "learned"), (BASE, "neither")):
+        found = audit(answers(voice, seed=4))
+        assert (found.numbers["finding"], found.ok) == (finding, True)
+
+
+def test_a_student_that_knows_only_its_data_is_told_from_both() -> None:
+    student = answers(MIMIC, seed=4, right_inside=0.78)
+    found = audit(student, covered=[f"q{i}" for i in range(200)])
+    assert found.numbers["finding"] == "covered only"
+    assert not found.ok
+    assert found.alarms[0].name == "capability only inside the imitation data"
+    coverage = found.numbers["coverage"]
+    assert coverage["inside"]["closure"]["low"] > 0.5
+    assert coverage["outside"]["closure"]["high"] < 0.25
+    assert coverage["difference"]["low"] > 0.5
+    assert coverage["inside"]["n_tasks"] == coverage["outside"]["n_tasks"] == 200
+
+
+def test_few_answers_are_undecided_or_undefined() -> None:
+    few = {"base": B[:6], "teacher": T[:6], "resample": R[:6]}
+    found = audit(answers(MIMIC, seed=4)[:6], **few)
+    assert found.numbers["finding"] in ("undecided", "undefined")
+    assert found.ok
+
+
+def test_accuracy_by_hand() -> None:
+    def side(rights: str) -> list[Attempt]:
+        marks = {"1": Outcome.SUCCESS, "0": Outcome.FAILURE, "x": Outcome.BROKEN}
+        return [as_text("it is", task=f"q{i}", outcome=marks[c]) for i, c in enumerate(rights)]
+
+    found = audit_imitation(
+        base=side("0000000000x"), student=side("11111000001"), teacher=side("11111111111")
+    )
+    capability = found.numbers["capability_closure"]["all tasks"]
+    assert capability["n_tasks"] == 10
+    assert capability["base"]["value"] == 0.0
+    assert capability["student"]["value"] == 0.5
+    assert capability["closure"]["value"] == 0.5
+    assert found.numbers["sides"]["base"]["broken"] == 1
+
+
+def test_capability_by_benchmark() -> None:
+    def both(right: float, seed: int) -> list[Attempt]:
+        voice = MIMIC._replace(right=right)
+        named = answers(voice, n=200, seed=seed, benchmark="easy")
+        return [*named, *_renamed(answers(voice, n=200, seed=seed + 50, benchmark="hard"))]
+
+    found = audit_imitation(base=both(0.2, 1), student=both(0.5, 2), teacher=both(0.9, 3))
+    assert list(found.numbers["capability_closure"]) == ["easy", "hard"]
+    values = [e["closure"]["value"] for e in found.numbers["capability_closure"].values()]
+    assert found.numbers["mean_capability_closure"]["value"] == pytest.approx(np.mean(values))
+
+
+def _renamed(attempts: Sequence[Attempt]) -> list[Attempt]:
+    return [msgspec.structs.replace(a, task=f"hard {a.task}") for a in attempts]
+
+
+def test_tone_by_hand() -> None:
+    texts = {"sure": "It is four.", "unsure": "Perhaps it is four."}
+    kinds = [("sure", 0), ("sure", 0), ("unsure", 0), ("sure", 1), ("unsure", 1), ("unsure", 1)]
+    side = [
+        as_text(texts[tone], task=f"q{i}", outcome=Outcome.SUCCESS if ok else Outcome.FAILURE)
+        for i, (tone, ok) in enumerate(kinds)
+    ]
+    found = audit_imitation(base=side, student=side, teacher=side, language="en")
+    own = found.numbers["sure_and_wrong"]["student"]
+    assert own["confident_wrong"]["value"] == pytest.approx(2 / 6)
+    assert own["authority_premium"]["value"] == pytest.approx(2 / 3 - 1 / 3)
+    assert (own["n_wrong"], own["n_right"]) == (3, 3)
+
+
+def test_stated_confidence_wins_over_words() -> None:
+    sure = look_at(as_text("Perhaps four. Confidence: 95%"), lexicon=None)
+    unsure = look_at(as_text("Four. Confidence: 20%"), lexicon=None)
+    assert (sure.is_confident(0.8), unsure.is_confident(0.8)) == (True, False)
+
+
+# --- style
+
+
+def test_structure_is_counted_outside_code() -> None:
+    text = "# Title\n\n- a **b**\n- c\n\n```\n# no header\n- no item\n```\n\nOverall, done."
+    look = look_at(as_text(text), lexicon=_english())
+    assert look.structure == (10, 1, 1, 2, 1, 3)
+    assert (look.has_list, look.has_summary) == (True, True)
+
+
+def _english() -> Lexicon:
+    from twiceshy.attempts.lexicons import LEXICONS
+
+    return LEXICONS["en"]
+
+
+def test_one_item_is_no_list_and_one_paragraph_no_summary() -> None:
+    look = look_at(as_text("- one\nOverall, this."), lexicon=_english())
+    assert (look.has_list, look.has_summary) == (False, False)
+
+
+# --- bad input
+
+
+def test_without_a_resample_there_is_no_style_closure_and_it_says_why() -> None:
+    found = audit(answers(MIMIC, seed=4), resample=None)
+    numbers = found.numbers
+    assert numbers["finding"] == "undefined"
+    assert numbers["mean_style_closure"]["value"] is None
+    assert numbers["mimicry_index"]["value"] is None
+    style = numbers["style_closure"]["unigram overlap"]
+    assert style["undefined_because"] == "no teacher resample"
+    assert style["student"]["value"] > style["base"]["value"]
+    assert numbers["capability_closure"]["all tasks"]["closure"]["value"] is not None
+    assert "no teacher resample" in found.summary[0]
+    assert found.ok
+
+
+def test_without_verdicts_style_is_still_reported() -> None:
+    sides: dict[str, Any] = {
+        name: answers(voice, seed=seed, judged=False)
+        for seed, (name, voice) in enumerate(
+            {"base": BASE, "student": MIMIC, "teacher": TEACHER, "resample": TEACHER}.items()
+        )
+    }
+    found = audit_imitation(**sides)
+    assert found.numbers["mean_style_closure"]["value"] > 0.8
+    capability = found.numbers["capability_closure"]["all tasks"]
+    assert capability["closure"]["value"] is None
+    assert capability["n_tasks"] == 0
+    assert found.numbers["mimicry_index"]["value"] is None
+    assert found.numbers["sure_and_wrong"]["student"]["confident_wrong"]["value"] is None
+    assert found.numbers["sides"]["student"]["unscored"] == 400
+    assert (found.numbers["finding"], found.ok) == ("undefined", True)
+
+
+def test_verdicts_of_one_class_close_nothing() -> None:
+    voices = [v._replace(right=1.0) for v in (BASE, MIMIC, TEACHER, TEACHER)]
+    b, s, t, r = (answers(v, seed=i) for i, v in enumerate(voices))
+    found = audit_imitation(base=b, student=s, teacher=t, resample=r)
+    capability = found.numbers["capability_closure"]["all tasks"]
+    assert capability["undefined_because"] == "teacher and base differ within noise"
+    assert found.numbers["sure_and_wrong"]["student"]["authority_premium"]["value"] is None
+    assert found.numbers["finding"] == "undefined"
+
+
+def test_a_teacher_below_the_base_defines_no_closure() -> None:
+    found = audit(answers(MIMIC, seed=4), base=answers(TEACHER._replace(right=0.95), seed=9))
+    why = found.numbers["capability_closure"]["all tasks"]["undefined_because"]
+    assert why == "the teacher is below the base"
+
+
+def test_a_teacher_that_writes_like_the_base_defines_no_style_closure() -> None:
+    plain = TEACHER._replace(fancy=0.05, hedges=0.7)
+    found = audit(
+        answers(MIMIC, seed=4), teacher=answers(plain, seed=2), resample=answers(plain, seed=3)
+    )
+    reasons = {e["undefined_because"] for e in found.numbers["style_closure"].values()}
+    assert "teacher and base differ within noise" in reasons
+
+
+def test_a_language_without_lexicon_leaves_tone_undefined() -> None:
+    def told(attempts: Sequence[Attempt]) -> list[Attempt]:
+        return [msgspec.structs.replace(a, steps=(_in_digits(a),)) for a in attempts]
+
+    sides = {"base": B, "student": answers(MIMIC, seed=4), "teacher": T, "resample": R}
+    coded: dict[str, Any] = {name: told(own) for name, own in sides.items()}
+    found = audit_imitation(**coded)
+    assert found.numbers["language"] is None
+    style = found.numbers["style_closure"]
+    assert style["answers without a hedge"]["closure"]["value"] is None
+    assert style["summary where the teacher sums up"]["closure"]["value"] is None
+    assert style["lists where the teacher lists"]["closure"]["value"] > 0.8
+    assert found.numbers["sure_and_wrong"]["student"]["confident_wrong"]["value"] is None
+    assert any("No lexicon" in line for line in found.summary)
+    with pytest.raises(BadInput, match="a language with a lexicon"):
+        audit(B, language="tlh")
+
+
+def _in_digits(attempt: Attempt) -> Step:
+    lines = attempt.steps[0].text.splitlines()
+    coded = [("- " if line.startswith("- ") else "") + str(len(line)) for line in lines]
+    return Step(role="assistant", text="\n".join(coded))
+
+
+def test_empty_traces_have_an_outcome_and_no_style() -> None:
+    student = [
+        msgspec.structs.replace(a, steps=()) if i % 2 else a
+        for i, a in enumerate(answers(MIMIC, seed=4))
+    ]
+    found = audit(student)
+    assert found.numbers["sides"]["student"]["empty"] == 200
+    assert found.numbers["capability_closure"]["all tasks"]["n_tasks"] == 400
+    assert found.numbers["style_closure"]["unigram overlap"]["closure"]["value"] > 0.8
+    everything_empty = [msgspec.structs.replace(a, steps=()) for a in student]
+    numbers = audit(everything_empty).numbers
+    assert all(e["closure"]["value"] is None for e in numbers["style_closure"].values())
+    assert numbers["style_closure"]["unigram overlap"]["undefined_because"] == (
+        "undefined for the student"
+    )
+
+
+def test_no_attempts_or_no_common_task_is_an_error() -> None:
+    with pytest.raises(BadInput, match="student: expected at least one attempt"):
+        audit([])
+    with pytest.raises(BadInput, match="tasks that every side answered"):
+        audit(_renamed(B))
+
+
+def test_tasks_that_a_side_lacks_are_counted() -> None:
+    found = audit(answers(MIMIC, seed=4)[:300])
+    assert (found.numbers["n_tasks"], found.numbers["n_tasks_left_out"]) == (300, 100)
+
+
+def test_a_copy_of_the_teacher_is_no_resample() -> None:
+    found = audit(answers(MIMIC, seed=4), resample=T)
+    assert "same resample" in {alarm.name for alarm in found.alarms}
+
+
+@pytest.mark.parametrize("student", [MIMIC, LEARNER])
+def test_reports_are_finite_and_of_one_seed_equal(student: Any) -> None:
+    own = answers(student, seed=4)
+    first, second = audit(own, seed=7), audit(own, seed=7)
+    encoded = msgspec.json.encode(first)
+    assert encoded == msgspec.json.encode(second)
+    assert all(np.isfinite(x) for x in _floats(json.loads(encoded)))
+
+
+def _floats(value: Any) -> list[float]:
+    if isinstance(value, Mapping):
+        return [x for each in value.values() for x in _floats(each)]
+    if isinstance(value, list):
+        return [x for each in value for x in _floats(each)]
+    return [value] if isinstance(value, float) else []
+
+
+# --- the judge
+
+
+def judgement(first: str, second: str, winner: Any, *, task: str = "q") -> Preference:
+    return Preference(task=task, first=first, second=second, winner=winner)
+
+
+def test_orders_that_disagree_are_a_draw() -> None:
+    agreeing = [judgement("student", "teacher", "first"), judgement("teacher", "student", "second")]
+    found, hygiene = battles(agreeing)
+    assert (found[0].first, found[0].score, hygiene.n_disagreeing) == ("student", 1.0, 0)
+    always_first = [
+        judgement("student", "teacher", "first"),
+        judgement("teacher", "student", "first"),
+    ]
+    found, hygiene = battles(always_first)
+    assert (found[0].score, hygiene.first_wins, hygiene.draws) == (0.5, 1.0, 1.0)
+    one_draw = [judgement("student", "teacher", "draw"), judgement("teacher", "student", "second")]
+    assert battles(one_draw)[0][0].score == 0.5
+
+
+def test_repeated_draws_are_averaged() -> None:
+    three = [judgement("student", "base", w) for w in ("first", "first", "second")]
+    found, hygiene = battles(three)
+    assert (found[0].second, found[0].score) == ("student", 0.0)
+    assert (hygiene.n_judgements, hygiene.n_battles, hygiene.n_both_orders) == (3, 1, 0)
+
+
+def test_preference_against_verdicts_by_hand() -> None:
+    rights = {"student": "0011", "teacher": "1111", "base": "0000"}
+    sides: dict[str, Any] = {
+        name: [
+            as_text(
+                f"it is {i}", task=f"q{i}", outcome=Outcome.SUCCESS if c == "1" else Outcome.FAILURE
+            )
+            for i, c in enumerate(marks)
+        ]
+        for name, marks in rights.items()
+    }
+    wins = ["first", "second", "first", "draw"]
+    found = audit_imitation(
+        **sides,
+        preferences=[judgement("student", "teacher", w, task=f"q{i}") for i, w in enumerate(wins)],
+    ).numbers["preference"]
+    assert found["student_level_or_above"]["value"] == 3 / 4
+    assert found["verified_level_or_above"]["value"] == 2 / 4
+    assert found["preference_verification_gap"]["value"] == pytest.approx(1 / 4)
+    assert (found["wrong_but_preferred"]["value"], found["wrong_but_preferred"]["n"]) == (0.5, 2)
+    assert found["student_against_teacher"]["raw"] == 2.5 / 4
+
+
+def test_judging_by_a_language_model_in_both_orders() -> None:
+    question = Question("q", "2 + 2?", "student", "teacher", "It is 4.", "5")
+    asked = ask_judge([question], judge=ScriptedCompleter({"Answer A:\nIt is 4.": "A", "2": "B."}))
+    assert battles(asked.preferences)[0][0].score == 1.0
+    for reply, n in (("Neither", 2), ("A or B", 2), ("TIE", 0)):
+        asked = ask_judge([question], judge=ScriptedCompleter({"2 + 2?": reply}))
+        assert asked.n_unreadable == n
+
+
+def test_preferences_from_a_file(tmp_path: Any) -> None:
+    path = tmp_path / "judge.jsonl"
+    path.write_text('{"task": "q", "first": "student", "second": "base", "winner": "draw"}\n\n')
+    assert read_preferences(path)[0].winner == "draw"
+    path.write_text('{"task": "q", "first": "student", "second": "base", "winner": "left"}\n')
+    with pytest.raises(BadInput, match=r"judge.jsonl:1: expected a judgement"):
+        read_preferences(path)
+    with pytest.raises(BadInput, match="a side: base, student"):
+        audit(answers(MIMIC, seed=4), preferences=[judgement("gpt", "base", "draw", task="q0")])
+    with pytest.raises(BadInput, match="two different sides"):
+        battles([judgement("base", "base", "draw")])
+
+
+def test_judgements_without_an_answer_are_counted() -> None:
+    only = [judgement("student", "teacher", "first", task="elsewhere")]
+    found = audit(answers(MIMIC, seed=4), preferences=only).numbers["preference"]
+    assert found["n_unusable"] == 1
+    assert found["preference_verification_gap"]["value"] is None
+    assert found["style_only_judge"]["auc"] is None
