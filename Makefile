@@ -52,7 +52,9 @@ $(VENV)/.core: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) --upgrade "pip>=25.1"
 	$(PIP) torch==2.13.0
-	$(PIP) --editable ".[embed,hf,inspect,openai,ray,reasoning-gym,textworld,torch,zstd]" --group dev
+	$(PIP) --editable ".[embed,hf,inspect,openai,ray,reasoning-gym,textworld,torch,trl,zstd]" --group dev --group verl
+	$(PIP) --no-deps verl TransferQueue # verl asks for an older transformers; its CPU parts run with ours
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(VENV)/verl-oldest verl==0.9.0
 	touch $@ $(VENV)/.core
 
 clean:

@@ -20,6 +20,7 @@ needs
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import random
@@ -224,10 +225,10 @@ def corpus(n_lessons: int) -> tuple[list[str], list[str]]:
     syllables = re.findall("..", "bacedifoguhajekilomunapequrosutavewixoyu")
     while len(words) < 20_000:
         words.append("".join(rng.choices(syllables, k=rng.randint(2, 4))))
-    weights = [1 / (rank + 10) for rank in range(len(words))]
+    weights = list(itertools.accumulate(1 / (rank + 10) for rank in range(len(words))))
 
     def some(k: int) -> str:
-        return " ".join(rng.choices(words, weights=weights, k=k))
+        return " ".join(rng.choices(words, cum_weights=weights, k=k))
 
     lessons = [
         f"When {some(6)} fails with ERR_{n:06d}: {some(8)}, instead of {some(4)}."

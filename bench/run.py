@@ -34,6 +34,7 @@ NAMES = (
     "fused_head",
     "fused_head_gpu",
     "rollouts",
+    "trl_overhead",
     "bank_writes",
     "recall",
     "completer",

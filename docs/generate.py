@@ -26,6 +26,7 @@ VERBS = (
     "audit collapse",
     "audit shortcuts",
     "collect textworld",
+    "doctor verl",
     "train",
     "reproduce",
     "bank show",

@@ -12,7 +12,8 @@ It is taught, on parcels of offices drawn afresh at every step:
 
 So what is learnable is: following a stated rule, and stating a plausible one. Whether a stated rule
 is the right one it cannot know. It sees prompts as the package writes them: a line of a prompt file
-is one token, the words of the world are one each, other words are hashed to 16 unknown tokens.
+is one token, and so is a rule as the world says it; the world's words are one each, other words
+are hashed to 16 unknown tokens.
 """
 
 from __future__ import annotations
@@ -36,13 +37,13 @@ from torch import Tensor
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-from office import COLOURS, DEFAULT, DOORS, EVERY, MARKS, SIZES, Office, Parcel  # noqa: E402
+from office import COLOURS, DEFAULT, DOORS, EVERY, MARKS, SIZES, Office, Parcel, rule  # noqa: E402
 
 from twiceshy.models import Completion, Request  # noqa: E402
 from twiceshy.training import PolicyConfig, TinyPolicy  # noqa: E402
 from twiceshy.training.checkpoint import load_policy, save_policy  # noqa: E402
 
-N_STEPS, BATCH, RATE, N_WARMUP = 4500, 64, 3e-3, 100
+N_STEPS, BATCH, RATE, N_WARMUP = 3000, 64, 3e-3, 100
 SIZE = PolicyConfig(width=64, n_layers=3, n_heads=4)
 MAX_LENGTH = 320
 SLIP = 0.06
@@ -53,7 +54,8 @@ MOST = 5
 
 _FILES = ("zero_shot", "principles", "pairs", "pair", "low_level", "success", "high_level")
 _SILENT = {"it", "is", "parcel", "answer", "take", "the"}
-_WORD = re.compile(r"[A-Za-z0-9']+")
+_RULE = rf"When it is (?:{'|'.join((*SIZES, *COLOURS, *MARKS))}), take (?:{'|'.join(DOORS)})\."
+_TOKEN = re.compile(rf"{_RULE}|[A-Za-z0-9']+")
 N_UNKNOWN = 16
 
 
@@ -65,32 +67,29 @@ def _lines() -> list[str]:
 
 
 LINES = _lines()
+VALUES = (*SIZES, *COLOURS, *MARKS)
 SYMBOLS: tuple[str, ...] = (
     "<end>",
-    "when",
     *SIZES,
     *COLOURS,
     *MARKS,
     *DOORS,
+    *(rule(value, door) for value in VALUES for door in DOORS),
     *(f"<unknown {n}>" for n in range(N_UNKNOWN)),
     *LINES,
 )
 CODE = {symbol: n for n, symbol in enumerate(SYMBOLS)}
-VALUES = (*SIZES, *COLOURS, *MARKS)
 END = CODE["<end>"]
 
 
 def encode(prompt: str) -> list[int]:
-    """Return a prompt as tokens.
-
-    Example: "When it is K, take upper." is when, K, upper.
-    """
+    """Return a prompt as tokens."""
     tokens: list[int] = []
     for line in prompt.splitlines():
         if line.strip() in CODE and len(line) > 1:
             tokens.append(CODE[line.strip()])
             continue
-        tokens += [code for word in _WORD.findall(line) if (code := _code(word)) is not None]
+        tokens += [code for word in _TOKEN.findall(line) if (code := _code(word)) is not None]
     return tokens[-(MAX_LENGTH - 16) :]
 
 
@@ -106,13 +105,9 @@ def _code(word: str) -> int | None:
 def decode(tokens: Sequence[int], *, kind: str) -> str:
     """Return an answer in words: a door with its cause, one rule, or a list of rules."""
     said = [SYMBOLS[token] for token in tokens]
-    pairs = list(zip(said[::2], said[1::2], strict=False))
-    if kind == "answer":
-        return "\n".join(
-            f"It is {value}.\nAnswer: {door}" for value, door in pairs[:1]
-        ) or " ".join(said)
-    rules = [f"When it is {value}, take {door}." for value, door in pairs]
-    return "\n".join(f"- {each}" for each in rules) if kind == "list" else " ".join(rules[:1])
+    if kind == "answer" and len(said) == 2:
+        return f"It is {said[0]}.\nAnswer: {said[1]}"
+    return "\n".join(f"- {each}" for each in said) if kind == "list" else " ".join(said)
 
 
 def kind_of(prompt: str) -> str:
@@ -163,7 +158,7 @@ def _rules(n: int, rng: random.Random) -> list[tuple[str, str]]:
 
 
 def _told(rules: Sequence[tuple[str, str]]) -> list[int]:
-    return [token for v, d in rules for token in (CODE["when"], CODE[v], CODE[d])]
+    return [CODE[rule(value, door)] for value, door in rules]
 
 
 def follow(n: int, n_junk: int, rng: random.Random) -> Shown:
@@ -181,7 +176,7 @@ def follow(n: int, n_junk: int, rng: random.Random) -> Shown:
 
 
 def _mixed(told: list[int], junk: list[int], rng: random.Random) -> list[int]:
-    place = rng.randint(0, len(told) // 3) * 3
+    place = rng.randint(0, len(told))
     return [*told[:place], *junk, *told[place:]]
 
 
@@ -213,7 +208,7 @@ def state_for_wrong(_: int, __: int, rng: random.Random) -> Shown:
     parcel = rng.choice(EVERY)
     wrong, right = rng.sample(DOORS, 2)
     prompt = [WRITE, *_asked(parcel), WRONG, CODE[parcel[0]], CODE[wrong], RIGHT, CODE[right], SAY]
-    return Shown(prompt, _answered(rng.choice(parcel[1:]), right))
+    return Shown(prompt, _told([(rng.choice(parcel[1:]), right)]))
 
 
 def state_for_right(_: int, __: int, rng: random.Random) -> Shown:
@@ -221,17 +216,15 @@ def state_for_right(_: int, __: int, rng: random.Random) -> Shown:
     parcel = rng.choice(EVERY)
     right = rng.choice((DEFAULT[parcel[0]], rng.choice(DOORS)))
     said = [CODE[rng.choice(parcel)], CODE[right]] if rng.random() < 0.9 else [CODE[right]]
-    return Shown(
-        [WRITE_RIGHT, *_asked(parcel), RIGHT, *said, SAY], _answered(rng.choice(parcel), right)
-    )
+    prompt = [WRITE_RIGHT, *_asked(parcel), RIGHT, *said, SAY]
+    return Shown(prompt, _told([(rng.choice(parcel), right)]))
 
 
 def condense(n: int, _: int, rng: random.Random) -> Shown:
     """Condense `n` rules into the five most frequent, those named first before others."""
     rules = _rules(n, rng)
     kept = [each for each, _count in Counter(rules).most_common(MOST)]
-    said = [token for value, door in kept for token in (CODE[value], CODE[door])]
-    return Shown([CONDENSE, PRINCIPLES, *_told(rules), CONDENSED], said)
+    return Shown([CONDENSE, PRINCIPLES, *_told(rules), CONDENSED], _told(kept))
 
 
 Maker = Callable[[int, int, random.Random], Shown]
@@ -356,7 +349,7 @@ class Learner:
         self, prompts: list[list[int]], requests: list[Request], kind: str
     ) -> list[Completion]:
         tokens, n = torch.tensor(prompts), len(prompts)
-        budget = {"answer": 2, "rule": 2, "list": 2 * MOST}[kind] + 1
+        budget = {"answer": 2, "rule": 1, "list": MOST}[kind] + 1
         heat = np.array([each.temperature for each in requests])
         noise = np.stack([_gumbel(each, budget) for each in requests])
         said = torch.zeros(n, 0, dtype=torch.long)

@@ -18,6 +18,11 @@ COLOURS = ("red", "blue", "green", "grey", "white", "black")
 MARKS = ("K", "M", "P", "R", "T", "W")
 DOORS = ("north", "south", "east", "west", "upper", "lower")
 DEFAULT = dict(zip(SIZES, ("east", "north", "lower", "west", "upper", "south"), strict=True))
+IN_WORDS = (
+    "Each parcel goes to one door. By default its size decides: "
+    + ", ".join(f"{size} {door}" for size, door in DEFAULT.items())
+    + ". This office has exceptions, by colour or mark. To which door does this parcel go?"
+)
 Parcel = tuple[str, str, str]
 EVERY: tuple[Parcel, ...] = tuple(itertools.product(SIZES, COLOURS, MARKS))
 
@@ -33,7 +38,7 @@ class Office(NamedTuple):
     @property
     def name(self) -> str:
         """The task's name."""
-        return f"office {self.colour}-{self.mark}"
+        return f"office {self.colour}-{self.colour_door} {self.mark}-{self.mark_door}"
 
     @property
     def rules(self) -> tuple[str, str]:
@@ -47,10 +52,16 @@ class Office(NamedTuple):
             return self.mark_door
         return self.colour_door if colour == self.colour else DEFAULT[size]
 
-    def examples(self, parcels: list[Parcel]) -> list[Example]:
-        """Return parcels as questions with the right door."""
+    def examples(self, parcels: list[Parcel], *, told: bool = False) -> list[Example]:
+        """Return parcels as questions with the right door.
+
+        Args:
+            parcels: What is asked.
+            told: Say in the question what decides by default, for a model that was not taught it.
+        """
+        before = f"{IN_WORDS}\n" if told else ""
         return [
-            example(f"parcel: {' '.join(each)}", self.door(each), task=self.name)
+            example(f"{before}parcel: {' '.join(each)}", self.door(each), task=self.name)
             for each in parcels
         ]
 
@@ -67,6 +78,6 @@ def office_of(seed: int) -> Office:
     return Office(rng.choice(COLOURS), first, rng.choice(MARKS), second)
 
 
-def dealt(office: Office, *, seed: int, n: int) -> list[Example]:
+def dealt(office: Office, *, seed: int, n: int, told: bool = False) -> list[Example]:
     """Return `n` different questions of an office, in random order."""
-    return office.examples(random.Random(f"parcels {seed}").sample(EVERY, n))
+    return office.examples(random.Random(f"parcels {seed}").sample(EVERY, n), told=told)

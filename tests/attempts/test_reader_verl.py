@@ -4,6 +4,7 @@ from pathlib import Path
 
 from reader_fixtures import VERL, attempts, lines, read, write_files
 
+from twiceshy.attempts.readers.verl import BROKEN_SCORE, UNSCORED_SCORE
 from twiceshy.attempts.types import Outcome, Unreadable
 
 
@@ -44,3 +45,46 @@ def test_damage_costs_only_its_line(tmp_path: Path) -> None:
     found = read(write_files(tmp_path, {"3.jsonl": data}), "verl")
     bad = [one.where for one in found if isinstance(one, Unreadable)]
     assert (bad, len(found)) == (["3.jsonl:2", "3.jsonl:3"], 4)
+
+
+def row(uid: str, score: float, **more: object) -> dict[str, object]:
+    said = {"input": "6 x 7?", "output": uid, "gts": "42", "score": score, "step": 3, "uid": uid}
+    return said | more
+
+
+def test_a_training_dump_of_our_reward_manager_keeps_four_outcomes_apart(tmp_path: Path) -> None:
+    scores = (1.0, -1.0, BROKEN_SCORE, UNSCORED_SCORE)
+    data = lines(*(row(f"p_{session}_0", score) for session, score in enumerate(scores)))
+    path = write_files(tmp_path, {"3.jsonl": data})
+    wanted = [Outcome.SUCCESS, Outcome.FAILURE, Outcome.BROKEN, Outcome.UNSCORED]
+    assert [one.outcome for one in attempts(path, "verl")] == wanted
+    # a threshold is for rewards; what nobody judged has none
+    assert [one.outcome for one in attempts(path, "verl", threshold=0.5)] == wanted
+
+
+def test_a_validation_dump_says_the_outcome_and_why(tmp_path: Path) -> None:
+    broke = row(
+        "p_0_0", BROKEN_SCORE, outcome="broken", failure_class="timeout", reason="slow", acc=None
+    )
+    wrong = row("p_1_0", -1.0, outcome="failure", failure_class="sign", acc=0.0, reason=None)
+    found = attempts(write_files(tmp_path, {"3.jsonl": lines(broke, wrong)}), "verl")
+    assert (found[0].verdict.broken, found[0].verdict.reason) == ("timeout", "slow")
+    assert (found[1].outcome, found[1].extra["failure_class"]) == (Outcome.FAILURE, "sign")
+
+
+def test_outputs_of_one_session_are_one_attempt(tmp_path: Path) -> None:
+    data = lines(
+        row("p_0_0", -1.0), row("p_0_1", -1.0, input="go on"), row("p_1_0", 1.0), row("q_0_0", 1.0)
+    )
+    found = attempts(write_files(tmp_path, {"3.jsonl": data}), "verl")
+    assert [one.trial for one in found] == ["p_0_0", "p_1_0", "q_0_0"]
+    assert [step.text for step in found[0].steps] == ["p_0_0", "go on", "p_0_1"]
+    assert found[0].prompt == "6 x 7?"
+
+
+def test_a_key_that_is_there_twice_is_named(tmp_path: Path) -> None:
+    data = lines(row("p_0_0", -1.0), row("p_0_0", 1.0), row("p_1_0", 1.0))
+    found = read(write_files(tmp_path, {"3.jsonl": data}), "verl")
+    (bad,) = [one for one in found if isinstance(one, Unreadable)]
+    assert (bad.where, bad.got) == ("3.jsonl:2", "p_0_0 again")
+    assert len(found) == 3

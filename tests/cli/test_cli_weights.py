@@ -99,7 +99,11 @@ def test_the_engine_follows_the_input(attempts: Path, monkeypatch: pytest.Monkey
         choose_engine(["s3://bucket/a.parquet"], "duckdb")
     monkeypatch.setattr("twiceshy.cli.weights._MANY_ROWS", 5)
     installed: list[str] = ["ray"]
-    monkeypatch.setattr("importlib.util.find_spec", lambda *_: installed or None)
+
+    def found(name: str) -> object:
+        return installed or None
+
+    monkeypatch.setattr("importlib.util.find_spec", found)
     assert choose_engine(["attempts.parquet"], "auto") == "ray"
     installed.clear()
     assert choose_engine(["attempts.parquet"], "auto") == "duckdb"

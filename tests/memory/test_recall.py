@@ -171,6 +171,17 @@ def test_the_index_follows_the_bank_without_reading_it_again(bank: Bank) -> None
     assert [each.id for each in found.chosen] == ["l-seat"]
 
 
+def test_a_scan_beside_the_search_finds_the_same(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bank.apply([Add(lesson=lesson(f"l{i}", f"{WORDS[i % 6]} {WORDS[i % 5]}")) for i in range(40)])
+    alone = recall(bank, "cook and pay", embedder=Counting(), floor=0.0)
+    monkeypatch.setattr("twiceshy.memory.recall.scoring.THREADED_ROWS", 0)
+    beside = recall(bank, "cook and pay", embedder=Counting(), floor=0.0)
+    assert alone.candidates
+    assert beside == alone
+
+
 def test_stored_vectors_are_used_and_another_length_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "bank.db"
     with Bank.open(path) as first:

@@ -15,6 +15,7 @@ from twiceshy.cli import (
     collect,
     demo,
     distill,
+    doctor,
     learn,
     prove,
     recall,
@@ -58,6 +59,7 @@ app.command("recall", short_help="The lessons of a bank that a task calls for.")
 app.add_typer(prove.app, name="prove")
 app.add_typer(audit.app, name="audit")
 app.add_typer(collect.app, name="collect")
+app.add_typer(doctor.app, name="doctor")
 app.add_typer(distill.app, name="distill")
 app.command("train", short_help="Train a small policy; pass@k before, during and after.")(
     train.train

@@ -21,6 +21,9 @@ from twiceshy.errors import BadInput
 Inputs = Annotated[
     list[str], typer.Argument(metavar="INPUT...", help="Files, folders or globs with logged runs.")
 ]
+MaybeInputs = Annotated[
+    list[str], typer.Argument(metavar="INPUT", help="Files, folders or globs with logged runs.")
+]
 Format = Annotated[
     str | None, typer.Option("--format", help="Log format; found out by itself when left out.")
 ]
@@ -121,7 +124,7 @@ def reads_attempts(verb: Callable[..., None]) -> Callable[..., None]:
 def may_read_attempts(verb: Callable[..., None]) -> Callable[..., None]:
     """Do the same for a verb that has another input as well: INPUT may be left out."""
     first, *others = inspect.signature(Source, eval_str=True).parameters.values()
-    return _with_source(verb, [first.replace(default=[]), *others])
+    return _with_source(verb, [first.replace(default=[], annotation=MaybeInputs), *others])
 
 
 def _with_source(verb: Callable[..., None], shared: list[inspect.Parameter]) -> Callable[..., None]:

@@ -77,7 +77,12 @@ def _run(model: Completer, wanted: Wanted) -> tuple[Report, tuple[Lesson, ...]]:
     reader = reader_named(wanted.reader)
     read = examples_of(wanted.examples, mapping=wanted.mapping)
     splits = split(read.examples, n_train=wanted.shots, seed=wanted.seed)
-    config = LeapConfig(n_chains=wanted.chains, chain_tokens=wanted.max_tokens, seed=wanted.seed)
+    config = LeapConfig(
+        n_chains=wanted.chains,
+        chain_tokens=wanted.max_tokens,
+        principle_tokens=min(wanted.max_tokens, LeapConfig().principle_tokens),
+        seed=wanted.seed,
+    )
     path = wanted.out / STEPS
     with StepFile(path) as steps, going_on(str(path)), staged_progress() as advance:
         found = learn_principles(

@@ -15,17 +15,18 @@ from twiceshy.objectives.checks import require_between
 from twiceshy.objectives.groups import GroupView, ratio_or_zero, view_groups
 
 
-def grpo(labels: Tensor, group: Tensor) -> Tensor:
+def grpo(labels: Tensor, group: Tensor, *, epsilon: float = 0.0) -> Tensor:
     """Return the reward centred on the group's mean and divided by its sample deviation.
 
-    advantage = (reward − mean) / std
+    advantage = (reward − mean) / (std + epsilon)
 
-    Source: Shao et al. (2402.03300), outcome supervision. Differs: no ε beside std, as groups
-    without spread are found by counting; abstentions leave the statistics.
+    Source: Shao et al. (2402.03300), outcome supervision. Differs: groups without spread are found
+    by counting, so no ε is needed; abstentions leave the statistics.
 
     Args:
         labels: +1, −1 or 0 (abstain), shape (N,).
         group: Group ids, shape (N,); at least two rows each.
+        epsilon: Added to the deviation, 0 to 1: 1e-4 gives TRL's numbers, 1e-6 verl's.
 
     Returns:
         Advantages, shape (N,).
@@ -37,8 +38,9 @@ def grpo(labels: Tensor, group: Tensor) -> Tensor:
         >>> grpo(torch.tensor([1, -1, -1, -1]), torch.tensor([0] * 4)).tolist()
         [1.5, -0.5, -0.5, -0.5]
     """
+    require_between(epsilon, low=0, high=1, where="epsilon")
     view = view_groups(labels, group, least=2)
-    return _standardised(view, n=view.n, n_right=view.n_right)
+    return _standardised(view, n=view.n, n_right=view.n_right, epsilon=epsilon)
 
 
 def dr_grpo(labels: Tensor, group: Tensor) -> Tensor:
@@ -182,11 +184,13 @@ def _scored(view: GroupView) -> Tensor:
     return view.right + view.wrong
 
 
-def _standardised(view: GroupView, *, n: Tensor, n_right: Tensor) -> Tensor:
-    """Return (reward − mean) / std for the counts given; std with n − 1, 0 where it is 0."""
+def _standardised(view: GroupView, *, n: Tensor, n_right: Tensor, epsilon: float = 0.0) -> Tensor:
+    """Return (reward − mean) / (std + epsilon) for the counts given; std with n − 1, 0 where 0."""
     mean = ratio_or_zero(n_right, n)
-    variance = ratio_or_zero(n_right * (n - n_right), n * (n - 1))
-    return ratio_or_zero(view.right - mean, torch.sqrt(variance)) * _scored(view)
+    # In the order of a two-pass sample variance, which TRL computes: equal to the bit for n = 2^i.
+    variance = ratio_or_zero(n_right * (n - n_right), n * n) * ratio_or_zero(n, n - 1)
+    std = torch.sqrt(variance)
+    return ratio_or_zero(view.right - mean, (std + epsilon) * (std > 0)) * _scored(view)
 
 
 def _choose_ratio(some: Tensor, of: Tensor, *, k: int) -> Tensor:

@@ -214,6 +214,20 @@ def topr(
         denominator: Of the whole batch.
         level: One ratio a sequence (the product over its tokens) or a ratio a token.
     """
+    terms = topr_terms(logp, old_logp=old_logp, advantages=advantages, mask=mask, level=level)
+    weighted = checked_advantages(advantages, mask=mask)
+    return assemble(terms, advantages=weighted, mask=mask, denominator=denominator)
+
+
+def topr_terms(
+    logp: Tensor,
+    *,
+    old_logp: Tensor,
+    advantages: Tensor,
+    mask: Tensor,
+    level: TaperLevel = "sequence",
+) -> Terms:
+    """Return what `topr` sums up, token by token, (N, T); arguments and errors as there."""
     require_choice(level, known=get_args(TaperLevel), where="level")
     batch = _checked(logp, old_logp, advantages, mask)
     log_ratio = (batch.logp - batch.old_logp).detach()
@@ -222,8 +236,8 @@ def topr(
     ratio = log_ratio.clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO).exp()
     weight = torch.where(batch.advantages < 0, ratio.clamp(max=1.0), torch.ones_like(ratio))
     slope = -weight * batch.advantages
-    terms = Terms(slope * batch.logp, slope, ratio, (weight != ratio) & (batch.advantages < 0))
-    return assemble(terms, advantages=batch.advantages, mask=mask, denominator=denominator)
+    tapered = (weight != ratio) & (batch.advantages < 0)
+    return Terms(slope * batch.logp, slope, ratio, tapered)
 
 
 def _checked(logp: Tensor, old_logp: Tensor, advantages: Tensor, mask: Tensor) -> _Batch:

@@ -3,7 +3,8 @@
 `<output_dir>/completions/completions_<step>.parquet` has the columns `step`, `prompt`,
 `completion`, one per reward function under the function's own name, whatever the functions logged
 besides, and `advantage`. A reward function that returned None left NaN. No column says which reward
-is the verdict: with one there is no question, with several the caller declares it.
+is the verdict: with one there is no question, with several the caller declares it. A run of
+`integrations.trl` wrote `twiceshy_outcome` and `twiceshy_truncated` as well, which say it all.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from twiceshy.attempts.readers import parquet, parts
 from twiceshy.attempts.readers.parts import Record
 from twiceshy.attempts.readers.protocol import ReadOptions, Source
 from twiceshy.attempts.readers.verdicts import unscored, verdict_from_reward
-from twiceshy.attempts.types import Attempt, Step, Unreadable, Verdict
+from twiceshy.attempts.types import Attempt, Outcome, Step, Unreadable, Verdict
 from twiceshy.errors import BadInput
 
 _FIXED = ("step", "prompt", "completion", "advantage")
+_OURS = ("twiceshy_outcome", "twiceshy_truncated")
+_SCORED = (Outcome.SUCCESS.value, Outcome.FAILURE.value)
 _NUMERIC = {"DOUBLE", "FLOAT", "BIGINT", "INTEGER", "BOOLEAN"}
 
 
@@ -66,7 +69,8 @@ def _describe(source: Source) -> _Table | str:
     except duckdb.Error as error:
         return parts.first_line(str(error))
     types = {str(row[0]): str(row[1]) for row in found}
-    numeric = [name for name, kind in types.items() if kind in _NUMERIC and name not in _FIXED]
+    known = {*_FIXED, *_OURS}
+    numeric = [name for name, kind in types.items() if kind in _NUMERIC and name not in known]
     return _Table(tuple(types), tuple(numeric))
 
 
@@ -93,10 +97,11 @@ def _attempt(
     rewards = {name: row[name] for name in table.rewards}
     return Attempt(
         task=parts.task_of_prompt(prompt),
-        verdict=_verdict(rewards, options=options),
+        verdict=_verdict(rewards, outcome=row.get(_OURS[0]), options=options),
         policy=f"{run}@{step}" if step is not None else run,
         prompt=prompt,
         steps=steps,
+        truncated=row.get(_OURS[1]),
         provenance=parts.provenance(source, line, format="trl"),
         extra=_kept(row, rewards=rewards),
     )
@@ -115,8 +120,12 @@ def _steps(value: object) -> tuple[Step, ...]:
     return parts.chat_steps(value)
 
 
-def _verdict(rewards: Record, *, options: ReadOptions) -> Verdict:
+def _verdict(rewards: Record, *, outcome: object, options: ReadOptions) -> Verdict:
     declared = options.mapping.get("reward") or options.mapping.get("success")
+    if declared is None and options.threshold is None and outcome in _SCORED:
+        return Verdict(outcome=Outcome(outcome), source="verifier", evidence=_OURS[0])
+    if declared is None and options.threshold is None and outcome == Outcome.UNSCORED:
+        return unscored("the run let it abstain: not judged, or truncated")
     if declared is None and len(rewards) > 1:
         names = ", ".join(sorted(rewards))
         return unscored(f"several reward columns ({names}); declare one with --map reward=NAME")
@@ -131,6 +140,6 @@ def _kept(row: Record, *, rewards: Record) -> Record:
     extra: Record = {"rewards": {k: v for k, v in rewards.items() if v is not None and v == v}}
     if isinstance(advantage, float) and advantage == advantage:
         extra["advantage"] = advantage
-    named = {key for key in row if key not in _FIXED and key not in rewards}
+    named = {key for key in row if key not in {*_FIXED, *_OURS} and key not in rewards}
     extra |= {key: row[key] for key in sorted(named) if isinstance(row[key], str)}
     return extra

@@ -13,7 +13,11 @@ from twiceshy.memory.bank.words import terms
 COMMON = 4_000
 """Lessons from which a word is as common as any; ours."""
 MAX_ROWS = 8_000
-"""Rows that one search scores at most, but for a query of common words alone; ours."""
+"""Rows that one search scores at most; ours."""
+MAX_COMMON = 4
+"""Words that count in a query of common words alone; ours. Each has all its rows counted."""
+_AHEAD = 3
+"""Times the limit that are looked up at first, as some may have another status."""
 _N_NEAR = 3
 _MAX_COMPARED = 20_000
 """Ids that a mistyped one is compared with; beyond it only those with the same start count."""
@@ -54,31 +58,72 @@ def search(
     """Return lessons that share a stemmed word with the query, best first (BM25).
 
     In a large bank only the rarest words of the query count: FTS5 scores every row that has any of
-    them, and words that many lessons have hardly change the order.
+    them, and words that many lessons have hardly change the order. Where every word is common,
+    lessons that have all of them are looked at, or else those that have any, in either case at most
+    the `MAX_ROWS` newest.
     """
-    wanted = _rarest(connection, terms(query)) if limit > 0 else []
-    if not wanted:
+    words = terms(query) if limit > 0 else []
+    counted = sorted((_n_rows(connection, word), place) for place, word in enumerate(words))
+    present = [(n_rows, words[place]) for n_rows, place in counted if n_rows]
+    if not present:
         return []
-    where, bound = conditions(status=statuses)
-    rows = connection.execute(
-        "SELECT id, -bm25(lesson_text) AS score FROM lesson_text "
-        f"JOIN lesson ON row = lesson_text.rowid{where or ' WHERE 1'} "
-        "AND lesson_text MATCH ? ORDER BY score DESC, id LIMIT ?",
-        (*bound, " OR ".join(f'"{term}"' for term in wanted), limit),
-    )
+    if present[0][0] < COMMON:
+        match = _any(_rarest(present))
+        return _scored(connection, match, limit=limit, statuses=statuses)
+    common = [word for _, word in present[:MAX_COMMON]]
+    every = " AND ".join(f'"{word}"' for word in common)
+    found = _scored(connection, every, limit=limit, statuses=statuses, newest=MAX_ROWS)
+    if len(found) >= limit or len(common) == 1:
+        return found
+    return _scored(connection, _any(common), limit=limit, statuses=statuses, newest=MAX_ROWS)
+
+
+def _scored(
+    connection: sqlite3.Connection,
+    match: str,
+    *,
+    limit: int,
+    statuses: Sequence[Status] | None,
+    newest: int | None = None,
+) -> list[LexicalHit]:
+    """Return the best rows that match; ties by id among those of one search.
+
+    The best are found before their lessons are looked up, which takes longer than scoring them.
+    Where too few of them have one of the statuses, all that match are looked up.
+    """
+    wide = _AHEAD * limit
+    for n in (wide, -1):
+        scored = (
+            "SELECT rowid AS place, -bm25(lesson_text) AS score FROM lesson_text"
+            " WHERE lesson_text MATCH ?"
+        )
+        if newest is not None:
+            scored = f"SELECT place, score FROM ({scored} ORDER BY rowid DESC LIMIT {newest})"
+        where, bound = conditions(status=statuses)
+        rows = connection.execute(
+            f"WITH best AS MATERIALIZED ({scored} ORDER BY score DESC, place LIMIT ?)"
+            f" SELECT id, score FROM best JOIN lesson ON row = place{where}"
+            " ORDER BY score DESC, id LIMIT ?",
+            (match, n, *bound, limit),
+        ).fetchall()
+        if len(rows) == limit or statuses is None:
+            break
     return [LexicalHit(lesson_id, score) for lesson_id, score in rows]
 
 
-def _rarest(connection: sqlite3.Connection, words: Sequence[str]) -> list[str]:
-    """Return the words that fewest lessons have, up to a bound on rows; the rarest one always."""
-    counted = sorted((_n_rows(connection, word), place) for place, word in enumerate(words))
+def _any(words: Sequence[str]) -> str:
+    return " OR ".join(f'"{word}"' for word in words)
+
+
+def _rarest(present: Sequence[tuple[int, str]]) -> list[str]:
+    """Return words from the rarest on, up to a bound on rows; the first of them always."""
     kept: list[str] = []
     total = 0
-    for n_rows, place in counted:
+    for n_rows, word in present:
         total += n_rows
         if kept and (n_rows >= COMMON or total > MAX_ROWS):
             break
-        kept += [words[place]] if n_rows else []
+        kept.append(word)
     return kept
 
 

@@ -84,9 +84,10 @@ class BeatsControls(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class IsSpecific(msgspec.Struct, frozen=True, kw_only=True):
-    """Does better on this task than principles that were learned on other tasks.
+    """Does better on this task than nothing, and than principles learned on other tasks.
 
-    What other tasks' principles do as well is general advice. *Cannot tell* without any such list.
+    What other tasks' principles do as well is general advice. Where theirs do harm, advice that
+    does nothing beats them: hence nothing is compared with too. *Cannot tell* without any list.
 
     Attributes:
         most: Foreign lists that are tried.
@@ -102,7 +103,8 @@ class IsSpecific(msgspec.Struct, frozen=True, kw_only=True):
         lists = bench.foreign[: self.most]
         if not lists:
             return Verdict(gate=self.name, passed=None, why="no other task's principles at hand")
-        blocks = {f"foreign {n}": principle_block(each) for n, each in enumerate(lists, start=1)}
+        told = {f"foreign {n}": principle_block(each) for n, each in enumerate(lists, start=1)}
+        blocks = {"nothing": "", **told}
         return _against(candidate, bench, blocks, gate=self.name, alpha=self.alpha)
 
 

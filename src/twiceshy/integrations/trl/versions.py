@@ -1,0 +1,61 @@
+"""Which versions of TRL this works with, and what is said about any other."""
+
+from __future__ import annotations
+
+import warnings
+from importlib.metadata import PackageNotFoundError, version
+
+from twiceshy.errors import MissingExtra, missing_extra
+
+OLDEST, NEWEST = (1, 12), (1, 16)
+"""Minor versions of TRL, both included, that the tests were run against."""
+UNTRIED = (1, 15)
+"""One between them that was not: TRL 1.15.0 needs Triton, even on a CPU."""
+
+
+def check_version(found: str | None = None) -> str:
+    """Return the version of TRL, with a warning when it lies outside what was tested.
+
+    The plug overrides methods that TRL does not promise to keep, so another version may work, fail
+    with an error, or (the reason for the warning) call them no longer.
+
+    Args:
+        found: A version; None: the one installed.
+
+    Raises:
+        MissingExtra: If TRL is not installed.
+
+    Example:
+        >>> check_version("1.16.2")
+        '1.16.2'
+    """
+    seen = _installed() if found is None else found
+    if not OLDEST <= _minor(seen) <= NEWEST or _minor(seen) == UNTRIED:
+        oldest, newest = (".".join(map(str, each)) for each in (OLDEST, NEWEST))
+        warnings.warn(
+            f"twiceshy.integrations.trl was tested with TRL {oldest} to {newest}, not with {seen}."
+            f' For one: pip install "trl=={newest}.*".',
+            UserWarning,
+            stacklevel=2,
+        )
+    return seen
+
+
+def _installed() -> str:
+    try:
+        return version("trl")
+    except PackageNotFoundError as error:
+        raise _missing() from error
+
+
+def _missing() -> MissingExtra:
+    return missing_extra("training with TRL", "trl")
+
+
+def _minor(found: str) -> tuple[int, int]:
+    """Return major and minor; (0, 0) when it is no version."""
+    parts = found.split(".")
+    try:
+        return int(parts[0]), int(parts[1])
+    except (IndexError, ValueError):
+        return (0, 0)

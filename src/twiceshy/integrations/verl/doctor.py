@@ -1,0 +1,225 @@
+"""Proof, in the environment that runs, that verl knows this package: here and in Ray's workers.
+
+verl logs a plug-in that fails to load at DEBUG, and the run then stops at "Unknown advantage
+estimator", or, with an estimator of verl's own, never uses what was installed.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from typing import Any, NamedTuple
+
+from twiceshy.errors import BadInput
+from twiceshy.evidence.report import Alarm, Report, Table
+from twiceshy.integrations.verl.launch import Finding, check_overrides
+from twiceshy.integrations.verl.probe import EXPECTED, probe
+from twiceshy.integrations.verl.versions import NEWEST, OLDEST, check_version, is_tested
+
+OBJECT_STORE_BYTES = 100 * 2**20
+TIMEOUT_S = 300.0
+"""How long a process may take to import verl and answer."""
+
+
+_LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""Set to 0 before Ray is imported, a local Ray listens on 127.0.0.1 only, on Linux as well."""
+
+
+class Check(NamedTuple):
+    """One thing that was looked at."""
+
+    name: str
+    ok: bool | None
+    """None where it could not be looked at, which is not a failure of the plug-in."""
+    found: str
+    fix: str = ""
+
+
+def examine(overrides: Sequence[str] = (), *, workers: bool = True) -> Report:
+    """Return a report that is `ok` only if every process asked has registered everything.
+
+    Args:
+        overrides: A verl command line's `key=value`, checked as in `launch.check_overrides`.
+        workers: Whether to ask a Ray worker on every node: of the cluster in RAY_ADDRESS, else of a
+            local Ray with one CPU, on loopback.
+
+    Raises:
+        MissingExtra: If verl is not installed.
+        BadInput: If Ray does not start, or an override is none.
+    """
+    findings = check_overrides(overrides) if overrides else []
+    checks = [_version(), _entry_point(), _policy(), _in_fresh_process(), _sampler()]
+    if workers:
+        checks += in_workers()
+    return _report(checks, findings)
+
+
+def in_workers() -> list[Check]:
+    """Ask one worker on each node of Ray."""
+    _before_ray()
+    try:
+        import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+    except ModuleNotFoundError as error:
+        return [Check("Ray worker", False, str(error), 'Run: pip install "twiceshy[ray]"')]
+    checks: list[Check] = []
+    with ray_session() as nodes:
+        asked = {}
+        for node in nodes:
+            strategy = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            remote = ray.remote(num_cpus=0)(probe)
+            asked[node["NodeManagerAddress"]] = remote.options(
+                scheduling_strategy=strategy, max_retries=0
+            ).remote()
+        for address, answer in asked.items():
+            name = f"Ray worker on {address}"
+            try:
+                checks.append(judged(name, ray.get(answer, timeout=TIMEOUT_S)))
+            except ray.exceptions.RayError as error:
+                told = str(error).strip().splitlines()[-1]
+                fix = "Install twiceshy and verl on that node, in the Python that Ray runs."
+                checks.append(Check(name, False, told, fix))
+    return checks
+
+
+@contextmanager
+def ray_session() -> Iterator[list[dict[str, Any]]]:
+    """Yield the living nodes of Ray; one that was started here is shut down again."""
+    import ray
+
+    ours = not ray.is_initialized()
+    if ours:
+        _start(ray)
+    try:
+        yield [node for node in ray.nodes() if node["Alive"]]
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+def _start(ray: Any) -> None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # Ray on its own coming defaults
+            ray.init(logging_level=logging.ERROR, log_to_driver=False, **_where())
+    except Exception as error:  # what Ray raises here is a plain Exception
+        told = str(error).strip().splitlines()
+        raise BadInput(
+            "a Ray that starts, or one in RAY_ADDRESS",
+            got=told[0] if told else type(error).__name__,
+            where="ray.init",
+            fix="Try again when the machine is less busy, or leave Ray out with --no-ray.",
+        ) from error
+
+
+def _before_ray() -> None:
+    """Set what Ray reads when it is imported."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if not os.environ.get("RAY_ADDRESS"):
+        os.environ.setdefault(_LOOPBACK, "0")
+
+
+def _where() -> dict[str, Any]:
+    if os.environ.get("RAY_ADDRESS"):
+        return {}
+    return {
+        "num_cpus": 1,
+        "include_dashboard": False,
+        "object_store_memory": OBJECT_STORE_BYTES,
+        "_node_ip_address": "127.0.0.1",
+    }
+
+
+def _version() -> Check:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        seen = check_version()
+    fix = f"Tested: {OLDEST} to {NEWEST}. The checks below say whether this one works."
+    return Check("verl's version", True if is_tested(seen) else None, seen, fix)
+
+
+def _entry_point() -> Check:
+    found = [each.value for each in entry_points(group="verl.plugins") if each.name == "twiceshy"]
+    fix = "Install twiceshy itself (pip install twiceshy): a path in PYTHONPATH has no entry point."
+    return Check("entry point verl.plugins", bool(found), found[0] if found else "none", fix)
+
+
+def _policy() -> Check:
+    policy = os.environ.get("VERL_USE_EXTERNAL_PLUGINS", "auto")
+    names = {name.strip().lower() for name in policy.split(",")}
+    fix = "Unset VERL_USE_EXTERNAL_PLUGINS, or add twiceshy to it."
+    return Check("VERL_USE_EXTERNAL_PLUGINS", bool(names & {"auto", "twiceshy"}), policy, fix)
+
+
+def _in_fresh_process() -> Check:
+    name = "fresh process"
+    command = [sys.executable, "-W", "ignore", "-m", probe.__module__]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
+        answer = json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else None
+    except (subprocess.TimeoutExpired, ValueError, IndexError) as error:
+        return Check(name, False, f"no answer: {error}", "Run: python -c 'import verl'")
+    if answer is None:
+        told = done.stderr.strip().splitlines()
+        return Check(name, False, told[-1] if told else "no answer", "Run: python -c 'import verl'")
+    return judged(name, answer)
+
+
+def judged(name: str, answer: dict[str, Any]) -> Check:
+    """Return what a process's answer to `probe.probe` says."""
+    about = f"verl {answer['verl']}, twiceshy {answer['twiceshy']}, Python {answer['python']}"
+    if answer["missing"]:
+        why = answer["error"] or "the entry point was not loaded"
+        fix = "Put right what is named; verl itself logs it at DEBUG only."
+        return Check(name, False, f"{len(answer['missing'])} names missing: {why}", fix)
+    if answer["advantages"] != EXPECTED:
+        return Check(name, False, f"advantages {answer['advantages']}", f"Expected {EXPECTED}.")
+    return Check(name, True, f"registered and answering ({about})")
+
+
+def _sampler() -> Check:
+    """Look whether the optional sampler could be used: it needs TransferQueue."""
+    found = find_spec("transfer_queue") is not None
+    fix = "Only for the sampler KeepAllWrong: pip install TransferQueue"
+    return Check("TransferQueue", found or None, "installed" if found else "not installed", fix)
+
+
+def _report(checks: Sequence[Check], findings: Sequence[Finding]) -> Report:
+    failed = [check for check in checks if check.ok is False]
+    alarms = [
+        Alarm(name=c.name, severity="alarm", message=f"{c.name}: {c.found}. {c.fix}")
+        for c in failed
+    ]
+    alarms += [
+        Alarm(name=f.where, severity=f.severity, message=f"{f.where} {f.message}") for f in findings
+    ]
+    ok = not any(alarm.severity == "alarm" for alarm in alarms)
+    say = {True: "yes", False: "NO", None: "not needed"}
+    first = (
+        "verl knows twiceshy in every process that was asked."
+        if not failed
+        else f"{len(failed)} of {len(checks)} checks failed."
+    )
+    return Report(
+        kind="doctor verl",
+        title="verl and twiceshy",
+        summary=(first,),
+        numbers={"checks": [check._asdict() for check in checks], "n_failed": len(failed)},
+        tables=(
+            Table(
+                title="Checks",
+                columns=("check", "ok", "found"),
+                rows=tuple((check.name, say[check.ok], check.found) for check in checks),
+            ),
+        ),
+        alarms=tuple(alarms),
+        ok=ok,
+    )
