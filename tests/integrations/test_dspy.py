@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from office import SIZES, parcel, parcels
-from serving import by_model, serving
 
+from counting_server import by_model, serving
 from twiceshy.errors import BadInput
 from twiceshy.models import Request, ScriptedCompleter
 from twiceshy.principles import Example, LeapConfig

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 from office import office_model, parcel, parcels
-from serving import by_model, serving
 from typer.testing import CliRunner
 
+from counting_server import by_model, serving
 from twiceshy.cli.app import app
 from twiceshy.errors import BadInput
 from twiceshy.evidence.report import Report
