@@ -24,6 +24,7 @@ STUDIES = {
     "asymmetric-memory": (
         "twiceshy.integrations.textworld.asymmetric_memory:run_asymmetric_memory"
     ),
+    "reasoning-memory": "twiceshy.integrations.textworld.reasoning_memory:run_reasoning_memory",
 }
 """Each study by name: a function (folder, *, quick, processes, progress) -> Report.
 
