@@ -55,7 +55,7 @@ from twiceshy.principles import (  # noqa: E402
 )
 from twiceshy.principles.gates import principle_gates, rule  # noqa: E402
 
-LEARNERS, N_OFFICES = (0,), 12
+LEARNERS, N_OFFICES = (0, 1, 2), 12
 N_TRAIN, N_VALIDATION, N_TEST = 6, 100, 100
 N_PLANTS = 3
 """Plants of each sort an office."""
