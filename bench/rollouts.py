@@ -13,10 +13,7 @@ own Llama in our loop. "Products" is a floor: the matrix products that a step ca
 (prompts once a group), and nothing else; so `products_over_trl` is what no implementation can beat.
 TRL is told float32 (its default, bfloat16, is several times slower on most CPUs), no gradient
 checkpointing, no logging and no evaluation. Prints one JSON object last; TRL is left out, with the
-reason, where `trl` cannot be imported. To have it, outside the package's own environment:
-
-    python -m venv /tmp/peers && /tmp/peers/bin/pip install -c constraints.txt -e ".[hf]" \
-        "trl==1.16.*" && /tmp/peers/bin/python bench/rollouts.py
+reason, where `trl` cannot be imported (extra `trl`).
 
     python bench/rollouts.py --quick    # 1 round of 4 steps
 """

@@ -8,11 +8,7 @@ shown, and is not an error. Names as arguments run those alone and keep what is 
     python bench/run.py                        # all
     python bench/run.py fused_head rollouts    # two of them
 
-TRL's figures are there when TRL is importable by the interpreter that runs this. It is no part of
-this package's environment (it would bring its own versions along); give it one of its own:
-
-    python -m venv /tmp/peers && /tmp/peers/bin/pip install -c constraints.txt -e ".[hf]" \
-        "trl==1.16.*" && /tmp/peers/bin/python bench/run.py fused_head rollouts
+TRL's figures are there when TRL is importable (extra `trl`).
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
 A Ray actor plays the worker of a real run: it draws responses, has verl build the reward manager,
 asks verl's driver code for advantages and verl's actor code for the loss. What belongs to twiceshy
 is named in the configuration only (←). The model is random, so nearly all its answers are wrong:
-verl's GRPO has no gradient there; NSR has. The real command line is in docs/trainers.md.
+verl's GRPO has no gradient there; NSR has. The real command line is in docs/trainers-verl.md.
 """
 
 from __future__ import annotations

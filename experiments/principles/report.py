@@ -242,6 +242,7 @@ def _weak(weak: dict[str, Any] | None) -> list[str]:
     rows = [
         f"| {arm} | {_share(each['right'])} [{_share(each['low'])}, {_share(each['high'])}] "
         f"| {_share(each['right_on_exceptions'])} ({each['n_exceptions']}) "
+        f"| {each['n_unread']} "
         f"| {_points(dict(zip(('difference', 'low', 'high'), each['over_none'], strict=True)))} |"
         for arm, each in weak["arms"].items()
     ]
@@ -252,8 +253,8 @@ def _weak(weak: dict[str, Any] | None) -> list[str]:
         f"An office in words, {weak['n_items']} items, greedy; chance is 1 in 6. The answer is the",
         "door named last, the kindest reading.",
         "",
-        "| told | right | on exceptions (n) | over none |",
-        "|---|---|---|---|",
+        "| told | right | on exceptions (n) | no door named | over none |",
+        "|---|---|---|---|---|",
         *rows,
         "",
         f"Its own principles: {weak['n_mistakes']} of {weak['n_chains']} chains wrong "

@@ -85,7 +85,16 @@ def _arms(executor: Executor, office: Office, items: Sequence[Example]) -> dict[
         for arm, block in blocks.items()
     }
     exceptional = np.array([_is_exception(each, office) for each in items])
-    return {arm: _told(scores["none"], found, exceptional) for arm, found in scores.items()}
+    return {
+        arm: {
+            **_told(scores["none"], found, exceptional),
+            "n_unread": sum(
+                each[0].scored.outcome is Outcome.UNSCORED
+                for each in executor.answers(items, step=f"weak {arm}", block=blocks[arm])
+            ),
+        }
+        for arm, found in scores.items()
+    }
 
 
 def _told(none: Any, found: Any, exceptional: Any) -> dict[str, Any]:

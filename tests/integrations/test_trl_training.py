@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import runpy
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -216,3 +217,17 @@ def test_the_recipe_runs_two_steps(tmp_path: Path) -> None:
 
 def test_verdict_is_about_half_right() -> None:
     assert verdict([[1, 1], [1, 2]]) == [1.0, 0.0]
+
+
+@pytest.mark.parametrize(("share", "stops"), [(0.02, False), (0.2, True)])
+def test_an_alarm_stops_the_run_where_asked(tmp_path: Path, share: float, stops: bool) -> None:
+    logs = {"twiceshy/wrong/rare": share, "twiceshy/wrong/n_tokens": 100.0, "loss": 1.0}
+    state = SimpleNamespace(is_world_process_zero=True, global_step=7)
+    for asked in (True, False):
+        control = SimpleNamespace(should_training_stop=False)
+        StepMetrics(tmp_path / "m.jsonl", stop=asked).on_log(None, state, control, logs=logs)
+        assert control.should_training_stop is (stops and asked)
+    lines = [json.loads(line) for line in (tmp_path / "m.jsonl").read_text().splitlines()]
+    assert [line["alarms"][0]["name"] for line in lines] == ["rare tokens"] * 2
+    StepMetrics(tmp_path / "none.jsonl").on_log(None, state, None, logs={"loss": 1.0})
+    assert not (tmp_path / "none.jsonl").exists()

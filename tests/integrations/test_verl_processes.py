@@ -101,3 +101,14 @@ def test_the_example_learns_from_failures_in_two_steps_where_grpo_stands_still(
     assert [step["gradient_norm"] > 0.1 for step in nsr] == [True, True]
     assert (plain[0]["success"], plain[0]["failure"], plain[0]["broken"]) == (0, 24, 8)
     assert plain[0]["gradient_norm"] == 0
+
+
+@pytest.mark.slow
+def test_a_sampler_on_a_real_queue_drops_right_groups_and_renames_rows(installed: str) -> None:
+    done = run("tests/integrations/verl_queue.py", path=[installed])
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    kept = {key.split("_")[0] for key in told["keys"]}
+    assert kept == {"wrong", "mixed", "new0", "new1"}
+    assert told["uids"] == told["keys"]
+    assert told["metrics"]["training/filter_groups/evicted_samples"] == 1

@@ -284,3 +284,30 @@ def test_a_signature_leaves_out_what_varies() -> None:
         for text in ("row 17 of /tmp/a/b.txt", "row 4 of /var/x/y.csv")
     )
     assert one == two
+
+
+@pytest.mark.parametrize("embedder", [Counting(), None])
+def test_demonstrations_do_not_crowd_out_general_lessons(embedder: Counting | None) -> None:
+    shown = [
+        lesson(f"d-{n}", "at tasks like: cook and fry", kind="demonstration") for n in range(40)
+    ]
+    rule = lesson("rule", "when you cook, pay and fry by card at the door of the seat")
+    with Bank.open(":memory:") as opened:
+        opened.apply([Add(lesson=each) for each in (*shown, rule)])
+        found = recall(opened, "cook and fry", embedder=embedder, k=4, floor=0.0)
+        assert len(found.candidates) == 20
+        scores = [each.score for each in found.candidates]
+        assert scores == sorted(scores, reverse=True)
+        assert found.candidates[-1].lesson.id == "rule"
+        assert "rule" in {each.id for each in found.chosen}
+        no_rule = recall(
+            opened, "cook and fry", embedder=embedder, k=4, floor=0.0, kinds=["demonstration"]
+        )
+        assert len(no_rule.candidates) == 20
+
+
+def test_a_placebo_of_calls_has_their_length() -> None:
+    calls = "; ".join(f"take(food=carrot{n}, place=counter)" for n in range(9))
+    real = lesson("d", "at a task", kind="demonstration", text=f"A passing attempt: {calls}")
+    placebo = placebo_of(real, [real], 0)
+    assert abs(estimate_tokens(placebo.text) / estimate_tokens(real.text) - 1) < 0.1

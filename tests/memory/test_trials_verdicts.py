@@ -158,3 +158,32 @@ def test_plans() -> None:
 def test_questions_that_cannot_be_asked(given: dict[str, object]) -> None:
     with pytest.raises(BadInput):
         tasks_needed_for("lesson", **given)  # pyrefly: ignore[bad-argument-type]
+
+
+@pytest.mark.parametrize(
+    ("found", "whole", "then"),
+    [
+        (replace(UNCLEAR, n=5), HELPS, Status.ACTIVE),  # too rare for a verdict of its own
+        (UNCLEAR, HELPS, Status.ACTIVE),
+        (HARMS, HELPS, Status.QUARANTINED),  # its own trial counts more
+        (USELESS, HELPS, Status.RETIRED),
+        (UNCLEAR, replace(HELPS, n=95), Status.SHADOW),
+        (UNCLEAR, UNCLEAR, Status.SHADOW),
+        (UNCLEAR, HARMS, Status.SHADOW),
+        (UNCLEAR, None, Status.SHADOW),
+    ],
+)
+def test_a_lesson_in_trial_is_promoted_with_a_set_that_helps(
+    found: Contrast, whole: Contrast | None, then: Status
+) -> None:
+    rule = Rule(by_set=True)
+    assert ruling(an_effect(found), rule=rule, whole=whole)[0] is then
+    candidate = an_effect(found, status=Status.CANDIDATE, n=2)
+    assert ruling(candidate, rule=rule, whole=whole)[0] is Status.CANDIDATE
+    if then is Status.ACTIVE:
+        assert ruling(an_effect(found), rule=Rule(), whole=whole)[0] is Status.SHADOW
+        told = replace(effects(an_effect(found)), whole_over_withheld=whole)
+        lesson = in_trial("a", status=Status.SHADOW)
+        edit = verdicts(told, lessons=[lesson], rule=rule)[0]
+        assert isinstance(edit, SetStatus)
+        assert edit.status is then

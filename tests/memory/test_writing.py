@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from twiceshy.attempts import Outcome
-from twiceshy.lessons import TASKS, Effect, Evidence, EvidenceLevel, Lesson, Status
+from twiceshy.lessons import SITUATIONS, TASKS, Effect, Evidence, EvidenceLevel, Lesson, Status
 from twiceshy.memory.bank import Bank
 from twiceshy.memory.bank.types import Add, Merge, Refine, SetEvidence, SetStatus, Split
 from twiceshy.memory.contrast import learn
@@ -21,7 +21,7 @@ from twiceshy.memory.safety import vet
 from twiceshy.memory.writing import propose_edits
 from twiceshy.memory.writing.contradictions import find_contradictions
 from twiceshy.memory.writing.deltas import CONTRADICTED, find_deltas
-from twiceshy.memory.writing.evidence import TOLD
+from twiceshy.memory.writing.evidence import TOLD, is_told
 from twiceshy.memory.writing.likeness import Likeness
 from twiceshy.memory.writing.types import Proposal, Reason, SetAside
 
@@ -343,3 +343,20 @@ def test_a_bank_takes_the_edits_and_the_second_time_there_is_nothing_to_edit() -
         later = propose_edits(GROUP, bank.lessons(), learned=LEARNED, completer=says(item()))
         assert later.edits == ()
         assert Reason.GONE in {each.reason for each in later.rejected}
+
+
+def test_lessons_keep_the_tasks_they_were_learned_at() -> None:
+    attempts = [
+        msgspec.structs.replace(each, prompt=f"Please   do {each.task}.")
+        for name in ("t1", "t2", "t3", "t4", "t5")
+        for each in group(name)
+    ]
+    lessons = [each.lesson for each in propose_edits(attempts, []).edits if isinstance(each, Add)]
+    assert lessons
+    for each in lessons:
+        tasks = each.extra[TASKS]
+        assert set(tasks) <= {"t1", "t2", "t3", "t4", "t5"}
+        assert len(set(tasks)) == len(tasks)
+        assert 1 <= len(each.extra[SITUATIONS]) <= 3
+        assert all(text.startswith("Please do t") for text in each.extra[SITUATIONS])
+        assert not is_told(each)

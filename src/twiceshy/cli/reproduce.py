@@ -21,6 +21,7 @@ _ROOM = "twiceshy.training.studies"
 STUDIES = {
     "negative-reinforcement": f"{_ROOM}.negative_reinforcement:run_negative_reinforcement",
     "over-hard": f"{_ROOM}.over_hard:run_over_hard",
+    "reasoning-memory": "twiceshy.integrations.textworld.reasoning_memory:run_reasoning_memory",
 }
 """Each study by name: a function (folder, *, quick, processes, progress) -> Report.
 
@@ -39,11 +40,12 @@ def reproduce(
     processes: Annotated[int, typer.Option("--processes", min=1, help="Worker processes.")] = 2,
     as_json: AsJson = False,
 ) -> None:
-    """Re-run a study of negative experience on this machine (extra: torch)."""
+    """Re-run a study of negative experience on this machine (extra: torch, or textworld)."""
     module, function = _home(study).split(":")
-    import twiceshy.training
+    if module.startswith(_ROOM):
+        import twiceshy.training
 
-    twiceshy.training.RlConfig  # noqa: B018 - says which extra to install before anything else runs
+        twiceshy.training.RlConfig  # noqa: B018 - says which extra to install before all else
     run: Callable[..., Report] = getattr(import_module(module), function)
     name = f"{study}-quick" if quick else study
     folder = out if out is not None else Path("twiceshy-reproduce") / name

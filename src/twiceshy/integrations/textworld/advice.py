@@ -17,6 +17,7 @@ from twiceshy.integrations.textworld.literals import Option
 from twiceshy.integrations.textworld.runner import CookingGame
 from twiceshy.lessons import Lesson
 from twiceshy.memory.contrast.conditions import Pattern, holds, parse_pattern
+from twiceshy.memory.recall import situation_of
 
 Arm = Literal["none", "placebo", "success_only", "failure_only", "both"]
 ARMS: tuple[Arm, ...] = get_args(Arm)
@@ -108,7 +109,7 @@ class Imitation:
         if not self._has_read and any("recipe is read" in c.literals for c in choices):
             self._has_read = True
             best = max(
-                self._lessons, key=lambda each: (_overlap(self._task, each.trigger), each.id)
+                self._lessons, key=lambda each: (_overlap(self._task, situation_of(each)), each.id)
             )
             self._left = _after_reading(_steps(best))
         return [DEMONSTRATION_NATS * self._closest(choice)[0] ** 2 for choice in choices]

@@ -13,6 +13,7 @@ Differs from the stock environment in two ways, both tested against it:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
@@ -21,7 +22,7 @@ from twiceshy.errors import BadInput, missing_extra
 
 if TYPE_CHECKING:
     from textworld.generator.game import Game
-    from textworld.logic import Action, Proposition, State
+    from textworld.logic import Action, Proposition, Signature, State
 
 Ending = Literal["won", "lost"]
 FactSet: TypeAlias = "frozenset[Proposition]"
@@ -93,6 +94,11 @@ class CookingGame:
     _quests: tuple[_Quest, ...] = field(repr=False)
     _actions: dict[FactSet, dict[Command, Action]] = field(default_factory=dict, repr=False)
     _next: dict[tuple[FactSet, str], FactSet] = field(default_factory=dict, repr=False)
+    _signatures: dict[str, tuple[Signature, ...]] = field(default_factory=dict, repr=False)
+    """Those a rule looks at, by its name."""
+    _matches: dict[tuple[str, tuple[FactSet | None, ...]], list[tuple[Command, Action]]] = field(
+        default_factory=dict, repr=False
+    )
 
     def start(self) -> Situation:
         """Return the situation at the beginning of the game."""
@@ -133,15 +139,35 @@ class CookingGame:
     def _actions_at(self, facts: FactSet) -> dict[Command, Action]:
         known = self._actions.get(facts)
         if known is None:
-            kb = self._game.kb
-            found = self._state(facts).all_applicable_actions(
-                kb.rules.values(), kb.types.constants_mapping
-            )
-            pairs = [(self._command(action), action) for action in found]
+            pairs = [pair for rule in self._matched_rules(facts) for pair in rule]
             pairs.sort(key=lambda pair: pair[0].text)
             known = {c: a for c, a in pairs if c.verb not in _IDLE or c.text == READ}
             self._actions[facts] = known
         return known
+
+    def _matched_rules(self, facts: FactSet) -> Iterator[list[tuple[Command, Action]]]:
+        """Yield each rule's commands here; they depend on facts of the rule's own signatures alone.
+
+        Most steps change a few facts, so most rules have been matched against the same ones before.
+        """
+        if not self._signatures:
+            rules = self._game.kb.rules
+            self._signatures.update({name: _signatures(self._game, name) for name in rules})
+        by_signature: dict[Signature, list[Proposition]] = {}
+        for fact in facts:
+            by_signature.setdefault(fact.signature, []).append(fact)
+        groups = {name: frozenset(held) for name, held in by_signature.items()}
+        state: State | None = None
+        for name, signatures in self._signatures.items():
+            key = name, tuple(map(groups.get, signatures))
+            matched = self._matches.get(key)
+            if matched is None:
+                state = state or self._state(facts)
+                rule, constants = self._game.kb.rules[name], self._game.kb.types.constants_mapping
+                found = state.all_instantiations(rule, constants)
+                matched = [(self._command(action), action) for action in found]
+                self._matches[key] = matched
+            yield matched
 
     def _state(self, facts: FactSet) -> State:
         from textworld.logic import State
@@ -196,6 +222,19 @@ def load_game(path: Path) -> CookingGame:
         _game=game,
         _quests=tuple(_quests(game)),
     )
+
+
+def _signatures(game: Game, rule_name: str) -> tuple[Signature, ...]:
+    """Return the signatures of facts that a rule's conditions can be met by."""
+    from textworld.logic import Signature
+
+    types = game.kb.logic.types
+    found: dict[Signature, None] = {}
+    for condition in game.kb.rules[rule_name].preconditions:
+        wanted = [types.get(each) for each in condition.signature.types]
+        for subtypes in types.multi_subtypes(wanted):
+            found[Signature(condition.signature.name, [each.name for each in subtypes])] = None
+    return tuple(found)
 
 
 def _quests(game: Game) -> list[_Quest]:

@@ -39,6 +39,7 @@ _STATES_TEXT = (
 _LISTS = {"thing": _THINGS_TEXT, "deed": _DEEDS_TEXT, "state": _STATES_TEXT}
 _WORD = re.compile(r"[a-z]+")
 _N_TRIES = 400
+_N_LENGTHS = 3
 _FEW = 9
 """Words below which a line has no room for a condition."""
 _WORDS_PER_DEED = 4.5
@@ -90,8 +91,11 @@ def placebo_of(
         return _nearest(tries, target=target, count=count)
 
     text = nearest(n_words)
-    if abs(count(text) - target) > target / 10:  # calls and paths are many tokens and few words
-        text = nearest(round(n_words * target / count(text)))
+    for _ in range(_N_LENGTHS):  # calls and paths are many tokens and few words
+        if abs(count(text) - target) <= target / 10:
+            break
+        n_words = round(n_words * target / count(text))
+        text = nearest(n_words)
     return Lesson(
         id=f"{lesson.id}~placebo-{seed}",
         kind="strategy" if lesson.kind == "avoid" else lesson.kind,

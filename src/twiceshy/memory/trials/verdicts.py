@@ -11,6 +11,13 @@ that does nothing or harms is *ever* promoted with chance at most alpha, one tha
 helps is ever quarantined with chance at most alpha, and one worth more than `worth` is ever retired
 with chance at most (1 − level) / 2. The rates hold for each lesson, not for the bank: of many
 lessons that do nothing, a share of up to alpha is promoted.
+
+Lessons that are recalled rarely never have `min_scored` runs, and of lessons that stand in for each
+other (five demonstrations of one thing) each by itself adds nothing although none may be missing.
+For those there is `by_set`: a lesson in trial also becomes active where the coin that holds back a
+run's *whole* set has shown that the set helps. A set that does not help is then promoted with
+chance at most alpha; nothing is said about a single lesson in it, whose own trial may still take it
+out. `experiments/reasoning-memory` compares the two.
 """
 
 from __future__ import annotations
@@ -49,8 +56,10 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     min_recalled: int = 3
     """Runs in which a candidate is recalled before it is told to anybody. Ours."""
     min_scored: int = hoeffding_runs(0.25)
-    """Scored runs before any verdict: 96, where Hoeffding's bound is narrower than an effect of 25
-    points. At 20 runs it is 55 points wide, and a verdict would be noise."""
+    """Scored runs before any verdict, also about the set: 96, where Hoeffding's bound is narrower
+    than an effect of 25 points. At 20 runs it is 55 points wide, and a verdict would be noise."""
+    by_set: bool = False
+    """Whether a lesson in trial is promoted with a set that helps."""
 
 
 def verdicts(
@@ -68,31 +77,58 @@ def verdicts(
     """
     chosen, known = rule or Rule(), {each.id: each for each in lessons}
     pairs = ((known[each.lesson_id], each) for each in effects.lessons if each.lesson_id in known)
-    return [edit for lesson, each in pairs for edit in _edits(lesson, each, rule=chosen)]
+    whole = effects.whole_over_withheld
+    return [
+        edit for lesson, each in pairs for edit in _edits(lesson, each, rule=chosen, whole=whole)
+    ]
 
 
-def ruling(effect: LessonEffect, *, rule: Rule | None = None) -> tuple[Status, str]:
-    """Return the status that a lesson should have, and why."""
+def ruling(
+    effect: LessonEffect, *, rule: Rule | None = None, whole: Contrast | None = None
+) -> tuple[Status, str]:
+    """Return the status that a lesson should have, and why.
+
+    Args:
+        effect: What its trial says.
+        rule: Default: `Rule()`.
+        whole: What the trial of whole sets says; looked at only by a rule that goes `by_set`.
+    """
     chosen, status, found = rule or Rule(), effect.status, effect.over_withheld
     if status is Status.CANDIDATE and effect.n_recalled >= chosen.min_recalled:
         return Status.SHADOW, f"recalled in {effect.n_recalled} runs: worth a trial"
     if status not in (Status.SHADOW, Status.ACTIVE):
         return status, "not in trial"
+    if found.n >= chosen.min_scored:
+        decided = _by_own_trial(found, rule=chosen)
+        if decided is not None:
+            return decided
+    if status is Status.SHADOW and _set_helps(whole, rule=chosen):
+        return Status.ACTIVE, "the set it is told with helps"
     if found.n < chosen.min_scored:
         return status, f"n = {found.n} of {chosen.min_scored} before any verdict"
-    if found.e_worse >= 1 / chosen.alpha:
-        return Status.QUARANTINED, f"harms: {_told(found)}, e = {found.e_worse:.3g}"
-    if found.high is not None and found.high < chosen.worth:
-        return Status.RETIRED, f"not worth its words: {_told(found)}, below {chosen.worth:+.2f}"
-    if found.e_better >= 1 / chosen.alpha:
-        return Status.ACTIVE, f"helps: {_told(found)}, e = {found.e_better:.3g}"
     return status, f"undecided: {_told(found)}"
 
 
+def _by_own_trial(found: Contrast, *, rule: Rule) -> tuple[Status, str] | None:
+    if found.e_worse >= 1 / rule.alpha:
+        return Status.QUARANTINED, f"harms: {_told(found)}, e = {found.e_worse:.3g}"
+    if found.high is not None and found.high < rule.worth:
+        return Status.RETIRED, f"not worth its words: {_told(found)}, below {rule.worth:+.2f}"
+    if found.e_better >= 1 / rule.alpha:
+        return Status.ACTIVE, f"helps: {_told(found)}, e = {found.e_better:.3g}"
+    return None
+
+
+def _set_helps(whole: Contrast | None, *, rule: Rule) -> bool:
+    if whole is None or not rule.by_set:
+        return False
+    return whole.n >= rule.min_scored and whole.e_better >= 1 / rule.alpha
+
+
 def _edits(
-    lesson: Lesson, effect: LessonEffect, *, rule: Rule
+    lesson: Lesson, effect: LessonEffect, *, rule: Rule, whole: Contrast
 ) -> Sequence[SetStatus | SetEvidence]:
-    status, because = ruling(effect, rule=rule)
+    status, because = ruling(effect, rule=rule, whole=whole)
     level = _level(lesson, effect, status=status, rule=rule)
     edits: list[SetStatus | SetEvidence] = []
     if status is not lesson.status:

@@ -1,0 +1,1 @@
+"""The parts of the reasoning-memory study; `textworld.reasoning_memory` runs it."""
