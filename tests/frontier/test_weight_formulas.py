@@ -29,6 +29,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("reinforce", {"baseline": "leave_one_out"}),
     ("signed", {"lambda_pos": 0.3, "lambda_neg": 0.7, "baseline": "group_mean"}),
     ("signed", {"lambda_pos": 0.1, "lambda_neg": 0.9, "baseline": "leave_one_out"}),
+    ("grpo", {"epsilon": 1e-4}),
     ("pass_at_k", {"k": 1}),
     ("pass_at_k", {"k": 3}),
     ("asymre", {"margin": 0.37}),
@@ -122,7 +123,7 @@ def test_the_least_group_is_the_objective_s() -> None:
     ("name", "options", "words"),
     [
         ("w_reinforced", {}, "Did you mean w_reinforce"),
-        ("grpo", {"lambda_pos": 0.1}, "no options"),
+        ("rloo", {"lambda_pos": 0.1}, "no options"),
         ("w_reinforce", {"lambda_pos": 2}, "from 0 to 1"),
         ("signed", {"baseline": "batch"}, "trainer makes the batches"),
         ("signed", {"lambda_pos": 0, "lambda_neg": 0}, "a weight above 0"),

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from office import SIZES, parcel, parcels
+from parcel_office import SIZES, parcel, parcels
 
 from counting_server import by_model, serving
 from twiceshy.errors import BadInput

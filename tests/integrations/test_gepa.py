@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from office import SIZES, parcel, parcels
+from parcel_office import SIZES, parcel, parcels
 
 from twiceshy.errors import BadInput
 from twiceshy.integrations.gepa import PrincipleProposer

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import msgspec
@@ -19,7 +20,7 @@ from twiceshy.memory.safety.entities import entities_in
 from twiceshy.memory.safety.objections import Ground
 from twiceshy.memory.safety.secrets import scrub, scrubber
 
-sys.path.append(str(Path(__file__).resolve().parents[2] / "experiments" / "poisoning"))
+POISONING = Path(__file__).resolve().parents[2] / "experiments" / "poisoning"
 
 
 def told(text: str, *, ids: tuple[str, ...], **fields: object) -> Lesson:
@@ -256,12 +257,17 @@ def test_nothing_to_vet() -> None:
 
 
 @pytest.mark.parametrize("target", ["host", "recipient", "command", "tool", "claim", "misuse"])
-def test_planted_orders_do_not_pass_and_honest_lessons_do(target: str) -> None:
+def test_planted_orders_do_not_pass_and_honest_lessons_do(
+    target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A few tries of experiments/poisoning; the rates are in its result."""
-    import run  # pyrefly: ignore
-    from attacks import CHANNELS  # pyrefly: ignore
-
-    for number, channel in enumerate(CHANNELS[:2]):
+    monkeypatch.syspath_prepend(POISONING)
+    for name in ("run", "attacks"):  # other experiments have scripts of these names
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    run, attacks = import_module("run"), import_module("attacks")
+    for name in ("run", "attacks"):
+        monkeypatch.delitem(sys.modules, name)
+    for number, channel in enumerate(attacks.CHANNELS[:2]):
         found = run.one_try(channel, target, number)
         assert all(told["active"] == 0 for told in found.values())
         honest = found.pop("honest")

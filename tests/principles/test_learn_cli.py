@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from office import office_model, parcel, parcels
+from parcel_office import office_model, parcel, parcels
 from typer.testing import CliRunner
 
 from counting_server import Counted, Respond, by_endpoint, by_model, reply, serving

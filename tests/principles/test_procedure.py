@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from office import office_model, parcel, parcels
+from parcel_office import office_model, parcel, parcels
 
 from twiceshy.attempts.types import Outcome
 from twiceshy.errors import BadInput

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from office import office_model, parcel, parcels
+from parcel_office import office_model, parcel, parcels
 from typer.testing import CliRunner
 
 from counting_server import by_model, serving

@@ -162,9 +162,10 @@ def reinforce(counts: GroupCounts, *, baseline: str = "none") -> BySign:
     return signed(counts, baseline=baseline)
 
 
-def grpo(counts: GroupCounts) -> BySign:
+def grpo(counts: GroupCounts, *, epsilon: float = 0.0) -> BySign:
     """See `twiceshy.objectives.grpo`."""
-    return _standardised(counts.n, counts.right)
+    require_between(epsilon, low=0, high=1, where="epsilon")
+    return _standardised(counts.n, counts.right, epsilon=epsilon)
 
 
 def ngrpo(counts: GroupCounts) -> BySign:
@@ -271,10 +272,11 @@ def _treat(wrong: Single, counts: GroupCounts, *, policy: AllWrong, strength: fl
     return np.where(all_wrong, penalty, wrong).astype(np.float32)
 
 
-def _standardised(n: Single, n_right: Single) -> BySign:
+def _standardised(n: Single, n_right: Single, *, epsilon: float = 0.0) -> BySign:
     mean = _ratio(n_right, n)
-    std = np.sqrt(_ratio(n_right * (n - n_right), n * (n - 1)))
-    return BySign(_ratio(1 - mean, std), _ratio(0 - mean, std))
+    std = np.sqrt(_ratio(n_right * (n - n_right), n * n) * _ratio(n, n - 1))
+    below = (std + np.float32(epsilon)) * (std > 0)
+    return BySign(_ratio(1 - mean, below), _ratio(0 - mean, below))
 
 
 def _choose_ratio(some: Single, of: Single, *, k: int) -> Single:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from office import office_model, parcel, parcels
+from parcel_office import office_model, parcel, parcels
 
 from twiceshy.lessons import Lesson
 from twiceshy.principles import (
