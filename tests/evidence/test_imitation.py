@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,7 +25,7 @@ from twiceshy.evidence.imitation import (
     closures,
     read_preferences,
 )
-from twiceshy.evidence.imitation.style import look_at
+from twiceshy.evidence.imitation.style import look_at, overlap
 from twiceshy.evidence.report import Report
 from twiceshy.models import ScriptedCompleter
 
@@ -404,3 +405,10 @@ def test_judgements_without_an_answer_are_counted() -> None:
     assert found["n_unusable"] == 1
     assert found["preference_verification_gap"]["value"] is None
     assert found["style_only_judge"]["auc"] is None
+
+
+def test_two_empty_texts_have_no_overlap_to_speak_of() -> None:
+    some, nothing = Counter("a"), Counter("")
+    assert overlap(nothing, nothing) is None
+    assert overlap(some, nothing) == 0.0
+    assert overlap(some, some) == 1.0

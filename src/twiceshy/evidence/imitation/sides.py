@@ -173,7 +173,8 @@ def _overlaps(sides: Sides, sums: Sums, side: Side) -> Draws:
     values: list[float | None] = []
     for task in sums.tasks:
         pairs = pairs_with_teacher(sides, side, task)
-        found = [overlap(own.words, teacher.words) for own, teacher in pairs]
+        each = [overlap(own.words, teacher.words) for own, teacher in pairs]
+        found = [value for value in each if value is not None]
         values.append(sum(found) / len(found) if found else None)
     return sums.mean(values)
 

@@ -90,15 +90,16 @@ def look_at(attempt: Attempt, *, lexicon: Lexicon | None) -> Look:
     )
 
 
-def overlap(first: Counter[str], second: Counter[str]) -> float:
-    """Return the unigram F1 of two bags of words; 0 when either is empty.
+def overlap(first: Counter[str], second: Counter[str]) -> float | None:
+    """Return the unigram F1 of two bags of words; 0 when one is empty, None when both are.
 
     Example:
         >>> overlap(Counter("a b c".split()), Counter("b c d e f".split()))
         0.5
     """
     shared = sum((first & second).values())
-    return 2 * shared / (first.total() + second.total()) if shared else 0.0
+    total = first.total() + second.total()
+    return 2 * shared / total if total else None
 
 
 def _sums_up(paragraphs: list[str], *, lexicon: Lexicon | None) -> bool | None:
