@@ -408,7 +408,8 @@ def test_judgements_without_an_answer_are_counted() -> None:
 
 
 def test_two_empty_texts_have_no_overlap_to_speak_of() -> None:
-    some, nothing = Counter("a"), Counter("")
+    some: Counter[str] = Counter(["a"])
+    nothing: Counter[str] = Counter()
     assert overlap(nothing, nothing) is None
     assert overlap(some, nothing) == 0.0
     assert overlap(some, some) == 1.0
