@@ -199,6 +199,12 @@ def test_groups_with_one_attempt_are_counted(tmp_path: Path) -> None:
     assert (summary.n_groups, summary.n_single_groups, summary.n_tasks) == (2, 1, 2)
     _, summary = read(write(tmp_path / "y.jsonl", chat("a") + chat("b")))
     assert any("Every task has one attempt" in line for line in summary.advice)
+    told, alone = summary.notes(), summary.notes(contrasts=False)
+    dropped = [line for line in told if line not in alone]
+    assert [line.split(".")[0] for line in dropped] == [
+        "2 groups (task and policy) with a single attempt",
+        "Every task has one attempt",
+    ]
 
 
 def test_damaged_compression_is_reported(tmp_path: Path) -> None:

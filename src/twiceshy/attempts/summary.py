@@ -15,6 +15,11 @@ from twiceshy.attempts.types import Attempt, Outcome, Unreadable
 MAX_UNREADABLE_SHOWN = 20
 _MAX_REASONS_SHOWN = 5
 _MAX_ALIKE_SHOWN = 3
+_SINGLE = "(task and policy) with a single attempt"
+_ALONE = (
+    "Every task has one attempt. Contrast needs several attempts at the same task: check that the "
+    "task field names the task and not the run (--map task=COLUMN)."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,9 +90,15 @@ class ImportSummary:
         """What to do next, as sentences."""
         return tuple(_advice(self))
 
-    def notes(self) -> list[str]:
-        """Return the lines for the terminal: what was not used and why, then the advice."""
-        return [*_notes(self), *self.advice]
+    def notes(self, *, contrasts: bool = True) -> list[str]:
+        """Return the lines for the terminal: what was not used and why, then the advice.
+
+        Args:
+            contrasts: Whether attempts at one task are compared with each other; where they are
+                not, single attempts are no flaw and nothing is said of them.
+        """
+        told = [*_notes(self), *self.advice]
+        return told if contrasts else [line for line in told if line not in _single(self)]
 
     def numbers(self) -> dict[str, Any]:
         """Return the counts by name, as `--json` prints them."""
@@ -258,13 +269,13 @@ def _counts(summary: ImportSummary) -> list[str]:
         (summary.n_duplicates, "duplicate", "dropped"),
         (summary.n_conflicting, "attempt", "kept that share task, policy and trial with another"),
         (summary.n_clock_backwards, "attempt", "in which the clock goes backwards"),
-        (
-            summary.n_single_groups,
-            "group",
-            "(task and policy) with a single attempt",
-        ),
+        (summary.n_single_groups, "group", _SINGLE),
     )
     return [f"{_counted(n, noun)} {said}" for n, noun, said in counted if n]
+
+
+def _single(summary: ImportSummary) -> tuple[str, str]:
+    return f"{_counted(summary.n_single_groups, 'group')} {_SINGLE}", _ALONE
 
 
 def _join_notes(join: JoinSummary) -> list[str]:
@@ -296,8 +307,5 @@ def _advice(summary: ImportSummary) -> list[str]:
             "per attempt with its id (or task, policy, trial) and success or reward."
         )
     if n_attempts > 1 and summary.n_tasks == n_attempts:
-        advice.append(
-            "Every task has one attempt. Contrast needs several attempts at the same task: check "
-            "that the task field names the task and not the run (--map task=COLUMN)."
-        )
+        advice.append(_ALONE)
     return advice

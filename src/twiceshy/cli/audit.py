@@ -22,10 +22,11 @@ def _run(
     seed: int,
     as_json: bool,
     room: str = "twiceshy.evidence.audits",
+    contrasts: bool = True,
 ) -> None:
     audit: Callable[..., Report] = getattr(import_module(room), name)
     with with_manifest(source.paths, seed=seed) as stamp:
-        report = audit(source.load().attempts, seed=seed)
+        report = audit(source.load(contrasts=contrasts).attempts, seed=seed)
     show(stamp(report), as_json=as_json)
 
 
@@ -47,7 +48,7 @@ def collapse(source: inputs.Source, seed: inputs.Seed = 0, as_json: inputs.AsJso
 @inputs.reads_attempts
 def shortcuts(source: inputs.Source, seed: inputs.Seed = 0, as_json: inputs.AsJson = False) -> None:
     """Look for shortcuts: repeated answers, skipped work, passes that did nothing."""
-    _run("audit_shortcuts", source, seed=seed, as_json=as_json)
+    _run("audit_shortcuts", source, seed=seed, as_json=as_json, contrasts=False)
 
 
 @app.command("confidence")
@@ -57,7 +58,7 @@ def confidence(
 ) -> None:
     """Compare stated, repeated and worded confidence with outcomes."""
     room = "twiceshy.evidence.confidence"
-    _run("audit_confidence", source, seed=seed, as_json=as_json, room=room)
+    _run("audit_confidence", source, seed=seed, as_json=as_json, room=room, contrasts=False)
 
 
 app.command("imitation", short_help="Style without capability: a student against its teacher.")(

@@ -86,7 +86,7 @@ def imitation(
     judged = None if preferences is None else read_preferences(preferences)
     with with_manifest(list(files.given.values()), seed=seed) as stamp:
         sides = {
-            side: inputs.Source([path], format, mapping, threshold=threshold).load().attempts
+            side: _attempts(inputs.Source([path], format, mapping, threshold=threshold))
             for side, path in files.given.items()
         }
         if judge is not None:
@@ -106,6 +106,10 @@ def imitation(
     stamped = stamp(report)
     told = msgspec.structs.replace(stamped, manifest={**stamped.manifest, "picture": str(drawn)})
     show(told, as_json=as_json, picture=drawn)
+
+
+def _attempts(source: inputs.Source) -> tuple[Attempt, ...]:
+    return source.load(contrasts=False).attempts
 
 
 def _ids(path: Path) -> frozenset[str]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from twiceshy.attempts import group_attempts
+from twiceshy.attempts import Attempt, group_attempts
 from twiceshy.cli import inputs
 from twiceshy.cli.output import show
 from twiceshy.cli.provenance import with_manifest
@@ -42,7 +42,7 @@ def check(
 ) -> None:
     """Compare a teacher's traces with the student's own right ones; exit 1 refuses them."""
     with with_manifest([*source.paths, str(student)], seed=seed) as stamp:
-        teacher, own = source.load().attempts, inputs.Source([str(student)]).load().attempts
+        teacher, own = _attempts(source), _attempts(inputs.Source([str(student)]))
         report = check_traces(teacher, own, language=language, seed=seed)
         gap = check_gap(own, teacher)
     show(stamp(_joined(report, gap)), as_json=as_json)
@@ -66,10 +66,10 @@ def alarm(
     """After training: five signals of lost doubt, of which three together exit 1."""
     paths = [str(each) for each in (base, base_elsewhere, elsewhere)]
     with with_manifest([*source.paths, *paths], seed=seed) as stamp:
-        first, second, third = (inputs.Source([path]).load().attempts for path in paths)
+        first, second, third = (_attempts(inputs.Source([path])) for path in paths)
         policies = Policies(
             base=first,
-            student=source.load().attempts,
+            student=_attempts(source),
             base_elsewhere=second,
             student_elsewhere=third,
         )
@@ -123,8 +123,8 @@ def export(
     with with_manifest([*source.paths, str(student)], seed=seed) as stamp:
         done = export_traces(
             output,
-            source.load().attempts,
-            own=inputs.Source([str(student)]).load().attempts,
+            _attempts(source),
+            own=_attempts(inputs.Source([str(student)])),
             rung="" if rung is None else rung.value,
             language=language,
             allow_refused=allow_refused,
@@ -132,6 +132,10 @@ def export(
         )
         report = _written(done, output, what="right traces")
     show(stamp(report), as_json=as_json, details=output if done.n_written else None)
+
+
+def _attempts(source: inputs.Source) -> tuple[Attempt, ...]:
+    return source.load(contrasts=False).attempts
 
 
 def _joined(first: Report, second: Report) -> Report:

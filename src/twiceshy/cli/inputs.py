@@ -85,8 +85,11 @@ class Source:
             progress=progress,
         )
 
-    def load(self) -> Loaded:
+    def load(self, *, contrasts: bool = True) -> Loaded:
         """Read every attempt into memory and say on stderr what could not be used.
+
+        Args:
+            contrasts: As in `ImportSummary.notes`.
 
         Raises:
             BadInput: When there is no input, or nothing at all could be read.
@@ -96,15 +99,15 @@ class Source:
         with byte_progress("reading") as advance:
             reading = self.open(advance)
             attempts = tuple(reading)
-        return Loaded(attempts, self.checked(reading.summary))
+        return Loaded(attempts, self.checked(reading.summary, contrasts=contrasts))
 
-    def checked(self, summary: ImportSummary) -> ImportSummary:
+    def checked(self, summary: ImportSummary, *, contrasts: bool = True) -> ImportSummary:
         """Say on stderr what could not be used, and refuse to go on with nothing.
 
         Raises:
             BadInput: When nothing at all could be read.
         """
-        for line in summary.notes():
+        for line in summary.notes(contrasts=contrasts):
             note(line)
         if summary.nothing_usable:
             raise BadInput(
