@@ -77,6 +77,19 @@ def test_density_ratio_by_hand() -> None:
     assert report.ok  # two tasks refuse nothing
 
 
+def test_one_marker_among_many_words_is_too_rare_to_judge() -> None:
+    own = [*each(SURE, n=N - 1), said(N - 1, f"{SURE} maybe")]  # one marker in all
+    report = check_traces(each(SURE), own)
+    density = signal(report, "marker density")
+    assert (density["value"], density["low"], density["high"]) == (0.0, None, None)
+    assert not report.alarms
+    assert any("fewer than 20 markers" in line for line in report.summary)
+    often = [said(i, f"{SURE} maybe") for i in range(N)]  # twenty
+    assert {alarm.name for alarm in check_traces(each(SURE), often).alarms} == {
+        "marker density fell"
+    }
+
+
 def test_only_right_traces_count_and_the_others_are_counted() -> None:
     wrong = [said(i, SURE, right=False) for i in range(N)]
     unjudged = [said(i, SURE, right=None) for i in range(N)]

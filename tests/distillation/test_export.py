@@ -118,6 +118,11 @@ def test_the_commands(tmp_path: Path) -> None:
     made = run("distill", "contexts", student, "-o", told, "--rung", "verifier_output")
     assert made["n_written"] == 12
     assert made["left_out"] == {"only a failure can be criticised; this is a success": 12}
+    none = tmp_path / "none.parquet"
+    empty = run("distill", "contexts", student, "-o", none, "--rung", "critique", code=1)
+    assert empty["n_written"] == 0
+    assert sum(empty["left_out"].values()) == 24
+    assert not none.exists()
     alarm = run(
         *("distill", "alarm", student, "--base", student),
         *("--elsewhere", student, "--base-elsewhere", student),

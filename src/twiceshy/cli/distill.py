@@ -100,7 +100,7 @@ def contexts(
             output, made, prompts=prompts, kind="sdft" if kind == "sdft" else "sdpo"
         )
         report = _written(done, output, what=f"contexts of rung {rung.value}")
-    show(stamp(report), as_json=as_json, details=output)
+    show(stamp(report), as_json=as_json, details=output if done.n_written else None)
 
 
 @app.command("export")
@@ -155,6 +155,8 @@ def _joined(first: Report, second: Report) -> Report:
 def _written(done: Exported, output: Path, *, what: str) -> Report:
     checked = done.report
     line = f"{done.n_written} {what} written to {output}."
+    if not done.n_written:
+        line = f"Nothing was written: there are no {what}."
     if checked is not None and not done.n_written and not checked.ok:
         line = "Nothing was written: the traces are refused (--allow-refused writes them)."
     left_out = Table(
@@ -173,5 +175,5 @@ def _written(done: Exported, output: Path, *, what: str) -> Report:
         },
         tables=(*((left_out,) if done.left_out else ()), *(checked.tables if checked else ())),
         alarms=checked.alarms if checked is not None else (),
-        ok=checked.ok if checked is not None and not done.n_written else True,
+        ok=done.n_written > 0,
     )

@@ -7,13 +7,14 @@
 | sdpo | `prompt`: messages; `privileged_context`: feedback text, or null |
 
 Beside them each row says where it is from: `task`, `attempt`, `rung`, `sources`. TRL's trainers
-drop columns they do not know. SDPO reads the text only with `include_environment_feedback=True`.
+drop columns they do not know. Where no row is left, no file is written. SDPO reads the text only with `include_environment_feedback=True`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -173,6 +174,11 @@ def _origin(task: str, attempt: str, rung: str, sources: tuple[str, ...]) -> dic
 def _write(path: Path, rows: Iterable[dict[str, Any]], *, kind: str) -> int:
     if path.suffix not in (".jsonl", ".parquet"):
         raise BadInput("a name that ends in .jsonl or .parquet", got=path.name, where=str(path))
+    waiting = iter(rows)
+    first = next(waiting, None)
+    if first is None:
+        return 0
+    rows = chain([first], waiting)
     with whole_file(path) as part:
         if path.suffix == ".jsonl":
             return _write_lines(part, rows)

@@ -15,6 +15,9 @@ Numbers = Callable[[Trace], tuple[float | None, float]]
 """From a trace to a count (None: not measured) and what it is divided by."""
 
 UNMEASURED = Estimate(None, None, None, 0)
+FEWEST_EVENTS = 20
+"""Events (markers, forks, words) on the base's side below which a ratio has no interval: where one
+marker in ten thousand words is missing afterwards, resampling tasks would call 0 certain. Ours."""
 
 
 def density_ratio(
@@ -27,11 +30,15 @@ def density_ratio(
     """Return (Σ count / Σ length of `after`) / (the same of `before`), with a bootstrap over tasks.
 
     Each task with traces on both sides weighs by its mean trace on either side. Undefined (n = 0)
-    where nothing was measured, and without a value where `before` has no count at all.
+    where nothing was measured, without a value where `before` has no count at all, and without an
+    interval where it has fewer than `FEWEST_EVENTS`.
     """
-    rows = [(*_mean(before[task], of), *_mean(after[task], of)) for task in before if task in after]
+    tasks = [task for task in before if task in after]
+    rows = [(*_mean(before[task], of), *_mean(after[task], of)) for task in tasks]
     kept = [row for row in rows if None not in row]
-    return bootstrap(np.array(kept, dtype=float).reshape(-1, 4), _ratio, seed=seed)
+    found = bootstrap(np.array(kept, dtype=float).reshape(-1, 4), _ratio, seed=seed)
+    n_events = sum(of(trace)[0] or 0 for task in tasks for trace in before[task])
+    return found if n_events >= FEWEST_EVENTS else found._replace(low=None, high=None)
 
 
 def share(traces: Sequence[Trace], *, of: Numbers) -> float | None:

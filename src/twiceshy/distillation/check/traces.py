@@ -12,6 +12,7 @@ from twiceshy.attempts.markers import language_of
 from twiceshy.attempts.markers import lexicon as lexicon_of
 from twiceshy.attempts.texts import own_text
 from twiceshy.distillation.check.comparing import (
+    FEWEST_EVENTS,
     UNMEASURED,
     Numbers,
     density_ratio,
@@ -187,6 +188,11 @@ def _summary(numbers: Mapping[str, Any], alarms: Sequence[Alarm]) -> tuple[str, 
     )
     if numbers["n_tasks_both"] < MIN_TASKS:
         lines.append(f"Fewer than {MIN_TASKS} tasks have both, so nothing is refused.")
+    if _is_too_rare(numbers["signals"]["marker density"]):
+        lines.append(
+            f"The student's own right traces hold fewer than {FEWEST_EVENTS} markers at these "
+            "tasks: their density is shown and not judged."
+        )
     if numbers["language"] is None:
         lines.append("No lexicon fits the language, so markers are not measured.")
     if numbers["fork_threshold_nats"] is None:
@@ -194,6 +200,10 @@ def _summary(numbers: Mapping[str, Any], alarms: Sequence[Alarm]) -> tuple[str, 
             'No entropies are logged (extra "token_entropies"), so forks are not measured.'
         )
     return tuple(lines)
+
+
+def _is_too_rare(density: Mapping[str, Any]) -> bool:
+    return density["n"] > 1 and density["high"] is None
 
 
 def _verdict(alarms: Sequence[Alarm]) -> str:
