@@ -7,7 +7,8 @@
 | sdpo | `prompt`: messages; `privileged_context`: feedback text, or null |
 
 Beside them each row says where it is from: `task`, `attempt`, `rung`, `sources`. TRL's trainers
-drop columns they do not know. Where no row is left, no file is written. SDPO reads the text only with `include_environment_feedback=True`.
+drop columns they do not know. SDPO reads the text only with `include_environment_feedback=True`.
+Where no row is left, no file is written.
 """
 
 from __future__ import annotations
