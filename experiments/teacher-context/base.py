@@ -24,9 +24,9 @@ from twiceshy.training.sft import SftConfig, learning_rate
 
 HERE = Path(__file__).resolve().parent
 CONFIG = PolicyConfig(width=64, n_layers=3, n_heads=4)
-RECIPE = SftConfig(n_steps=6000, batch=128, peak_rate=3e-3, n_warmup=100)
+RECIPE = SftConfig(n_steps=900, batch=128, peak_rate=3e-3, n_warmup=100)
 SHARES = {"none": 0.5, "critique": 0.17, "hint": 0.16, "solution": 0.17}
-KEEP_EVERY = 250
+KEEP_EVERY = 100
 
 
 def new_policy(seed: int = 0) -> TinyPolicy:

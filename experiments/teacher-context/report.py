@@ -249,7 +249,9 @@ def draw(runs: Runs, *, size: Size, target: Path) -> None:
             marker = (
                 "s"
                 if arm.rate
-                else {"": "o", "short": "v", "unmarked": "x", "marked": "+"}[arm.edit]
+                else {"": "o", "short": "v", "unmarked": "x", "marked": "+", "matched": "d"}[
+                    arm.edit
+                ]
             )
             colour, mean = COLOURS[arm.rung], values.mean(1)
             axis.plot(size.epochs, mean, style, marker=marker, color=colour, label=arm.name, ms=5)

@@ -1,10 +1,11 @@
 """Paths through trees, and the traces of a searcher that may know something.
 
-A problem is a tree whose edges are given in random order, with a start and a goal. Every node on
-the path has a right and a wrong child; a wrong child is a dead end, at once or one node further.
-Each edge carries a cue, "+" or "-"; the right child of a pair is cued "+" with probability `cue`,
-the wrong one with the rest. A searcher tries cued children first, says "maybe" where the cues
-do not tell, "wait" where it turns back, and "check" before it answers with the path.
+A problem is a tree with a start and a goal, given as a table: for each node its parent and the cue
+of the edge to it, or nothing. Every node on the path has a right and a wrong child; a wrong child
+is a dead end, at once or one node further. A cue is "+" or "-"; the right child of a pair is cued
+"+" with probability `cue`, the wrong one with the rest. A searcher tries cued children first, says
+"maybe" where the cues do not tell, "wait" where it turns back, and "check" before it answers with
+the path.
 
 What it knows beforehand (a wrong child, the first right child, the whole path) it uses in silence.
 """
@@ -22,11 +23,13 @@ Rung = Literal["none", "critique", "hint", "solution"]
 RUNGS: tuple[Rung, ...] = get_args(Rung)
 
 NODES = tuple("abcdefghijklmnopqrstuvwx")
-WORDS = (*NODES, "+", "-", "maybe", "wait", "check", "=", ".", "_", "not", "first", "path", "goal")
+EDGES = tuple(f"{node}{cue}" for node in NODES for cue in "+-")
+"""Entries of the table: a parent and a cue."""
+WORDS = (*NODES, *EDGES, "maybe", "wait", "check", "=", ".", "_", "not", "first", "path", "goal")
 TOKEN: Mapping[str, int] = {word: index for index, word in enumerate(WORDS)}
 END, PAD = TOKEN["."], TOKEN["_"]
-MAX_EDGES, MAX_DEPTH = 15, 5
-N_PROMPT = 3 * MAX_EDGES + 3 + 1 + MAX_DEPTH + 1
+MAX_DEPTH = 5
+N_PROMPT = len(NODES) + 3 + 1 + MAX_DEPTH + 1
 N_RESPONSE = 56
 MARKERS = ("maybe", "wait", "check")
 LEXICON = Lexicon(
@@ -58,7 +61,7 @@ class Problem(NamedTuple):
     """A tree with its solution."""
 
     edges: tuple[tuple[str, str, str], ...]
-    """(parent, child, cue), in random order."""
+    """(parent, child, cue)."""
     path: tuple[str, ...]
     """From start to goal."""
 
@@ -88,8 +91,7 @@ def draw(domain: Domain, rng: np.random.Generator) -> Problem:
         if rng.random() < 0.5:
             edges.append((wrong, names.pop(), "+-"[int(rng.integers(2))]))
         path.append(right)
-    order = rng.permutation(len(edges))
-    return Problem(tuple(edges[i] for i in order), tuple(path))
+    return Problem(tuple(edges), tuple(path))
 
 
 def known(problem: Problem, rung: Rung, *, mistake: str | None = None) -> list[str]:
@@ -109,8 +111,9 @@ def first_wrong(problem: Problem) -> str:
 
 def prompt_of(problem: Problem, told: Sequence[str] = ()) -> list[int]:
     """Return the prompt's tokens, of length N_PROMPT; what is told stands at its end."""
-    words = [word for edge in problem.edges for word in edge]
-    words += ["_"] * (3 * MAX_EDGES - len(words)) + ["goal", problem.path[-1], problem.path[0]]
+    table = {child: parent + cue for parent, child, cue in problem.edges}
+    words = [table.get(node, "_") for node in NODES]
+    words += ["goal", problem.path[-1], problem.path[0]]
     words += [*told, *["_"] * (N_PROMPT - len(words) - len(told))]
     return [TOKEN[word] for word in words]
 
