@@ -32,7 +32,7 @@ def one(
 
 
 def batch(
-    text: str, *, length: int = 20, entropies: list[float] | None = FORKED, n: int = 10
+    text: str, *, length: int = 20, entropies: list[float] | None = FORKED, n: int = 20
 ) -> list[Trace]:
     return [one(i, text, length=length + i % 2, entropies=entropies) for i in range(n)]
 
@@ -64,7 +64,7 @@ def test_a_batch_by_hand() -> None:
 def test_the_fork_threshold_is_the_bases_own_quantile() -> None:
     base = base_of(batch(DOUBTFUL))
     assert base.fork_threshold == pytest.approx(3.2)
-    assert [sample.n_forks for sample in base.samples] == [1] * 10
+    assert [sample.n_forks for sample in base.samples] == [1] * 20
 
 
 def test_three_signals_together_are_an_alarm() -> None:
@@ -75,7 +75,7 @@ def test_three_signals_together_are_an_alarm() -> None:
     assert seen.metrics["length_ratio"] == pytest.approx(10.5 / 20.5)
     assert seen.metrics["marker_density_ratio"] == 0
     assert seen.metrics["fork_rate_ratio"] == 0
-    assert seen.metrics["n_tasks_base"] == seen.metrics["n_tasks_window"] == 10
+    assert seen.metrics["n_tasks_base"] == seen.metrics["n_tasks_window"] == 20
 
 
 def test_one_signal_is_a_note_and_two_are_a_warning() -> None:
@@ -111,7 +111,7 @@ def test_the_base_is_the_first_batches_that_hold_something() -> None:
     assert watch.base is None
     assert "length_ratio" not in watch.see(batch(DOUBTFUL)).metrics
     assert watch.base is not None
-    assert len(watch.base.samples) == 20
+    assert len(watch.base.samples) == 40
     assert watch.see([]).metrics["n"] == 0
     assert watch.see(batch(DOUBTFUL)).metrics["length_ratio"] == 1
 
@@ -170,7 +170,19 @@ def test_a_base_without_markers_cannot_lose_any() -> None:
     watch.see(batch(SURE))
     seen = watch.see(batch(SURE))
     assert seen.metrics["marker_density_ratio"] is None
-    assert [alarm.name for alarm in seen.alarms] == ["no marker"]
+    assert [alarm.name for alarm in seen.alarms] == ["few markers"]
+
+
+def test_a_base_with_few_markers_or_forks_is_shown_and_not_judged() -> None:
+    watch = Watch(n_base=1, language="en")
+    watch.see(batch(DOUBTFUL, n=6) + batch(SURE, n=13)[6:])  # 6 · 3 markers, 13 forks
+    seen = watch.see(batch(SURE, entropies=FLAT))
+    assert seen.metrics["marker_density_ratio"] == seen.metrics["fork_rate_ratio"] == 0
+    assert seen.metrics["n_measured"] == 3
+    assert [(alarm.name, alarm.severity) for alarm in seen.alarms] == [
+        ("few markers", "info"),
+        ("few forks", "info"),
+    ]
 
 
 def test_nothing_to_divide_by() -> None:

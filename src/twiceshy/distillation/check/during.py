@@ -22,7 +22,7 @@ from twiceshy.attempts.lexicons import FUNCTIONS, Category, Lexicon
 from twiceshy.attempts.markers import Markers, count_markers, language_of
 from twiceshy.attempts.markers import lexicon as lexicon_of
 from twiceshy.attempts.texts import own_text
-from twiceshy.distillation.check.comparing import Pair, mean_of, unpaired_ratio
+from twiceshy.distillation.check.comparing import FEWEST_EVENTS, Pair, mean_of, unpaired_ratio
 from twiceshy.distillation.check.features import Trace, fork_level
 from twiceshy.distillation.check.signals import (
     DENSITY_FALL,
@@ -105,7 +105,7 @@ class Watch:
     Each batch is described by itself. Signals compare the last `window` batches with the base:
     ratios with intervals over tasks, which need not be the same on both sides. A signal counts
     when its whole interval lies beyond the threshold, with at least `MIN_TASKS` tasks on each
-    side; one is a note, two are a warning, three an alarm.
+    side and `FEWEST_EVENTS` events in the base; one is a note, two are a warning, three an alarm.
 
     Source: as `collapse_alarm`. Differs: unpaired, and markers of all texts, since nobody judged
     them. An interval holds for one look, and there is one a batch.
@@ -120,7 +120,7 @@ class Watch:
     Example:
         >>> from twiceshy.attempts import Attempt, Outcome, Verdict
         >>> verdict = Verdict(outcome=Outcome.UNSCORED)
-        >>> said = [Attempt(task=str(i), answer="wait, maybe 4", verdict=verdict) for i in range(8)]
+        >>> said = [Attempt(task=i, answer="wait, maybe 4", verdict=verdict) for i in "0123456789"]
         >>> watch = Watch(n_base=1, language="en")
         >>> watch.see([Trace(each, 40, None, None) for each in said]).metrics["markers"]
         50.0
@@ -184,8 +184,9 @@ class Watch:
         def ratio(of: Callable[[Sample], Pair]) -> Estimate:
             before, after = ([mean_of(each, of) for each in side.values()] for side in sides)
             found = unpaired_ratio(before, after, seed=self.seed)
-            enough = min(len(before), len(after)) >= MIN_TASKS
-            return found if enough else Estimate(found.value, None, None, found.n)
+            n_events = sum(of(sample)[0] or 0 for sample in base.samples)
+            enough = min(len(before), len(after)) >= MIN_TASKS and n_events >= FEWEST_EVENTS
+            return found if enough else found._replace(low=None, high=None)
 
         return (
             Signal("length", ratio(lambda x: (x.length, 1)), LENGTH_FALL),
@@ -223,12 +224,12 @@ def unmeasured(base: Base) -> tuple[Alarm, ...]:
     lacks: dict[str, str] = {}
     if base.lexicon is None:
         lacks["no lexicon"] = "No lexicon fits the language of the base: no markers are counted."
-    elif not any(sample.n_markers for sample in base.samples):
-        lacks["no marker"] = "The base uses no marker of the lexicon, so a fall cannot be told."
+    elif (n := sum(sample.n_markers or 0 for sample in base.samples)) < FEWEST_EVENTS:
+        lacks["few markers"] = f"The base has {n} markers; below {FEWEST_EVENTS} none are judged."
     if base.fork_threshold is None:
         lacks["no entropies"] = "The base has no entropies, so forks are not counted."
-    elif not any(sample.n_forks for sample in base.samples):
-        lacks["no fork"] = "No position of the base lies above its threshold of a fork."
+    elif (n := sum(sample.n_forks or 0 for sample in base.samples)) < FEWEST_EVENTS:
+        lacks["few forks"] = f"The base has {n} forks; below {FEWEST_EVENTS} none are judged."
     return tuple(
         Alarm(name=name, severity="info", message=message, source="measured on the base")
         for name, message in lacks.items()
