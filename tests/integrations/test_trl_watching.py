@@ -131,6 +131,18 @@ def test_an_empty_batch_with_a_real_model(tmp_path: Path) -> None:
     assert 0 < entropies[2] < np.log(len(tokenizer()))
 
 
+def test_dropout_is_off_while_entropies_are_told(tmp_path: Path) -> None:
+    path = saved_model(tmp_path / "model")
+    model = LlamaForCausalLM.from_pretrained(path, attention_dropout=0.5).train()
+    watch, before = CollapseWatch(tmp_path / "m.jsonl"), torch.get_rng_state()
+    begin(watch)
+    for _ in range(2):
+        see(watch, rows([5, 6, 7, END]), model=model)
+    first, second = [line["metrics"]["entropy"] for line in lines_of(tmp_path / "m.jsonl")]
+    assert first == second
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_a_batch_of_an_evaluation_is_passed_over(tmp_path: Path) -> None:
     watch = CollapseWatch(tmp_path / "m.jsonl", forks=False)
     begin(watch)
