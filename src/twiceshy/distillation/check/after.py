@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -21,17 +20,20 @@ from twiceshy.distillation.check.features import (
     have_tokens,
     traces_of,
 )
-from twiceshy.distillation.check.traces import DENSITY_FALL, FORK_FALL, LENGTH_FALL
-from twiceshy.evidence.report import Alarm, Report, Severity, Table
+from twiceshy.distillation.check.signals import (
+    DENSITY_FALL,
+    FORK_FALL,
+    LENGTH_FALL,
+    SIGNALS_FOR_ALARM,
+    Signal,
+)
+from twiceshy.evidence.report import Report, Severity, Table
 from twiceshy.evidence.stats import Estimate, paired_difference
 
 CONFIDENT_WRONG_RISE = 0.05
 """Rise of the share of attempts that are wrong without a hedge, in probability."""
-SIGNALS_FOR_ALARM = 3
 
 _Of = Callable[[Trace], float | None]
-
-State = Literal["fell", "held", "unclear", "not measured"]
 
 
 class Policies(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,26 +45,6 @@ class Policies(msgspec.Struct, frozen=True, kw_only=True):
     base_elsewhere: tuple[Attempt, ...]
     """On other tasks: harder, or out of the training's distribution."""
     student_elsewhere: tuple[Attempt, ...]
-
-
-class _Signal(NamedTuple):
-    name: str
-    value: Estimate
-    threshold: float
-    unit: Literal["ratio", "difference"]
-    rises: bool = False
-
-    @property
-    def state(self) -> State:
-        """By the whole interval, so that noise raises nothing."""
-        value, low, high, _ = self.value
-        if value is None:
-            return "not measured"
-        if low is None or high is None:  # no spread between tasks, so no interval is claimed
-            return "unclear"
-        beyond = low > self.threshold if self.rises else high < self.threshold
-        within = high <= self.threshold if self.rises else low >= self.threshold
-        return "fell" if beyond else "held" if within else "unclear"
 
 
 def collapse_alarm(
@@ -102,7 +84,7 @@ def collapse_alarm(
             "n_needed": SIGNALS_FOR_ALARM,
         },
         tables=(_table(signals),),
-        alarms=tuple(_alarm(signal, severity) for signal in fell),
+        alarms=tuple(signal.alarm(severity) for signal in fell),
         ok=severity != "alarm",
         manifest={"seed": seed},
     )
@@ -110,7 +92,7 @@ def collapse_alarm(
 
 def _signals(
     policies: Policies, *, language: str | Lexicon | None, seed: int
-) -> tuple[_Signal, ...]:
+) -> tuple[Signal, ...]:
     parts = tuple(_scored(each) for each in msgspec.structs.astuple(policies))
     base, student, base_else, student_else = parts
     told = language or language_of(own_text(attempt) for each in parts for attempt in each)
@@ -125,22 +107,21 @@ def _signals(
         return density_ratio(by_task(pair[0]), by_task(pair[1]), of=count, seed=seed)
 
     return (
-        _Signal("length", ratio(home, lambda x: (x.length, 1)), LENGTH_FALL, "ratio"),
-        _Signal(
+        Signal("length", ratio(home, lambda x: (x.length, 1)), LENGTH_FALL),
+        Signal(
             "marker density of wrong attempts elsewhere",
             ratio(wrong, lambda x: (x.n_of(None), x.length)),
             DENSITY_FALL,
-            "ratio",
         ),
-        _Signal("fork rate", ratio(home, lambda x: (x.forks(fork), x.length)), FORK_FALL, "ratio"),
-        _Signal(
+        Signal("fork rate", ratio(home, lambda x: (x.forks(fork), x.length)), FORK_FALL),
+        Signal(
             "confident-wrong rate elsewhere",
             _paired(away, _is_confident_wrong),
             CONFIDENT_WRONG_RISE,
             "difference",
             rises=True,
         ),
-        _Signal("accuracy elsewhere", _paired(away, _is_right), 0.0, "difference"),
+        Signal("accuracy elsewhere", _paired(away, _is_right), 0.0, "difference"),
     )
 
 
@@ -172,7 +153,7 @@ def _mean(traces: Sequence[Trace], of: _Of) -> float:
 
 
 def _summary(
-    fell: Sequence[_Signal], measured: Sequence[_Signal], *, n_signals: int
+    fell: Sequence[Signal], measured: Sequence[Signal], *, n_signals: int
 ) -> tuple[str, ...]:
     count = f"{len(fell)} of {len(measured)} measured signals ({n_signals} in all)"
     if len(measured) < SIGNALS_FOR_ALARM:
@@ -186,19 +167,7 @@ def _summary(
     return (line, *(f"Beyond its threshold: {signal.name}." for signal in fell))
 
 
-def _alarm(signal: _Signal, severity: Severity) -> Alarm:
-    return Alarm(
-        name=signal.name,
-        severity=severity,
-        message=f"{signal.name}: {signal.unit} {signal.value.value:.2f} "
-        f"[{signal.value.low:.2f}, {signal.value.high:.2f}], threshold {signal.threshold:g}.",
-        value=signal.value.value,
-        threshold=signal.threshold,
-        source=f"ours; {SIGNALS_FOR_ALARM} signals together make an alarm",
-    )
-
-
-def _table(signals: Sequence[_Signal]) -> Table:
+def _table(signals: Sequence[Signal]) -> Table:
     return Table(
         title="Signals",
         columns=("signal", "unit", "value", "low", "high", "tasks", "threshold", "state"),

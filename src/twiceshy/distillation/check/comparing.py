@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +13,15 @@ from twiceshy.evidence.stats import Estimate, bootstrap
 
 Numbers = Callable[[Trace], tuple[float | None, float]]
 """From a trace to a count (None: not measured) and what it is divided by."""
+Pair = tuple[float | None, float | None]
+"""The same two numbers of one task."""
 
 UNMEASURED = Estimate(None, None, None, 0)
 FEWEST_EVENTS = 20
 """Events (markers, forks, words) on the base's side below which a ratio has no interval: where one
 marker in ten thousand words is missing afterwards, resampling tasks would call 0 certain. Ours."""
+
+_T = TypeVar("_T")
 
 
 def density_ratio(
@@ -34,7 +38,7 @@ def density_ratio(
     interval where it has fewer than `FEWEST_EVENTS`.
     """
     tasks = [task for task in before if task in after]
-    rows = [(*_mean(before[task], of), *_mean(after[task], of)) for task in tasks]
+    rows = [(*mean_of(before[task], of), *mean_of(after[task], of)) for task in tasks]
     kept = [row for row in rows if None not in row]
     found = bootstrap(np.array(kept, dtype=float).reshape(-1, 4), _ratio, seed=seed)
     n_events = sum(of(trace)[0] or 0 for task in tasks for trace in before[task])
@@ -49,12 +53,39 @@ def share(traces: Sequence[Trace], *, of: Numbers) -> float | None:
     return float(sum(count)) / float(sum(length))
 
 
-def _mean(traces: Sequence[Trace], of: Numbers) -> tuple[float | None, float | None]:
+def unpaired_ratio(before: Sequence[Pair], after: Sequence[Pair], *, seed: int) -> Estimate:
+    """As `density_ratio`, where the two sides need not have a task in common.
+
+    Args:
+        before: Mean count and mean length of each task; a count of None makes all undefined.
+        after: The same of the other side.
+        seed: Of the bootstrap, over the tasks of both sides together; n counts them all.
+
+    Example:
+        >>> found = unpaired_ratio([(4.0, 1.0)] * 9, [(1.0, 1.0), (3.0, 1.0)] * 5, seed=0)
+        >>> found.value, found.n
+        (0.5, 19)
+    """
+    sides = [(0.0, *pair) for pair in before] + [(1.0, *pair) for pair in after]
+    if any(None in row for row in sides):
+        return UNMEASURED
+    return bootstrap(np.array(sides, dtype=float).reshape(-1, 3), _ratio_of_sides, seed=seed)
+
+
+def mean_of(traces: Sequence[_T], of: Callable[[_T], Pair]) -> Pair:
+    """Return mean count and mean length; None twice where one count was not measured."""
     pairs = [of(trace) for trace in traces]
     counts = [count for count, _ in pairs if count is not None]
     if len(counts) < len(pairs) or not pairs:
         return None, None
-    return float(np.mean(counts)), float(np.mean([length for _, length in pairs]))
+    return float(np.mean(counts)), float(
+        np.mean([length for _, length in pairs if length is not None])
+    )
+
+
+def _ratio_of_sides(rows: NDArray[Any]) -> float:
+    after = rows[:, 0] > 0
+    return _ratio(np.hstack([rows[~after, 1:].sum(axis=0), rows[after, 1:].sum(axis=0)])[None])
 
 
 def _ratio(rows: NDArray[Any]) -> float:

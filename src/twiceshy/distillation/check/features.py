@@ -70,7 +70,15 @@ def fork_threshold(base: Iterable[Attempt], *, quantile: float = FORK_QUANTILE) 
         3.2
     """
     found = [values for each in base if (values := entropies_of(each)) is not None]
-    return float(np.quantile(np.concatenate(found), quantile)) if found else None
+    return fork_level(found, quantile=quantile)
+
+
+def fork_level(
+    entropies: Sequence[NDArray[np.floating]], *, quantile: float = FORK_QUANTILE
+) -> float | None:
+    """As `fork_threshold`, from the entropies themselves; None where there is no position."""
+    every = np.concatenate(entropies) if entropies else np.zeros(0)
+    return float(np.quantile(every, quantile)) if every.size else None
 
 
 def entropies_of(attempt: Attempt) -> NDArray[np.float64] | None:

@@ -25,15 +25,16 @@ from twiceshy.distillation.check.features import (
     have_tokens,
     traces_of,
 )
+from twiceshy.distillation.check.signals import (
+    DENSITY_FALL,
+    FORK_FALL,
+    LENGTH_FALL,
+    MIN_TASKS,
+)
 from twiceshy.evidence.report import Alarm, Report, Table
 from twiceshy.evidence.stats import Estimate
 
-DENSITY_FALL, LENGTH_FALL, FORK_FALL = 0.7, 0.6, 0.8
-"""Ratios to the student's own right traces below which a signal is clear. Proposed with the
-reference's collapse alarm; ours."""
 SIGNALS_TO_REFUSE = 2
-MIN_TASKS = 8
-"""Tasks with traces on both sides below which a ratio is shown but refuses nothing."""
 _SHOWN = 10
 
 

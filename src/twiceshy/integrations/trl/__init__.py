@@ -10,6 +10,8 @@
         ),
     )
 
+`CollapseWatch`, a callback for TRL's self-distillation trainers, sees a student lose its doubt.
+
 Importing this checks TRL's version and loads nothing heavy; names load on first use.
 """
 
@@ -31,8 +33,10 @@ if TYPE_CHECKING:
     from twiceshy.integrations.trl.startup import Finding as Finding
     from twiceshy.integrations.trl.startup import check_arguments as check_arguments
     from twiceshy.integrations.trl.trainer import OutcomeGRPOTrainer as OutcomeGRPOTrainer
+    from twiceshy.integrations.trl.watching import CollapseWatch as CollapseWatch
 
 _HOME = {
+    "CollapseWatch": "watching",
     "StepMetrics": "callback",
     "LabelRule": "config",
     "ObjectiveConfig": "config",

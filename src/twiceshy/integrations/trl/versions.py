@@ -12,6 +12,11 @@ OLDEST, NEWEST = (1, 12), (1, 16)
 UNTRIED = (1, 15)
 """One between them that was not: TRL 1.15.0 needs Triton, even on a CPU."""
 
+SELF_DISTILLATION = (1, 16)
+"""The one minor version whose `trl.experimental.sdft` and `sdpo`, and the events they send to
+callbacks, were tried. Whether older ones have them is untested; `CollapseWatch` warns where its
+event does not come."""
+
 
 def check_version(found: str | None = None) -> str:
     """Return the version of TRL, with a warning when it lies outside what was tested.
