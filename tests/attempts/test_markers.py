@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+import unicodedata
 
 import pytest
 from hypothesis import given
@@ -128,3 +129,47 @@ def test_a_long_trace_is_counted_fast() -> None:
     found = count_markers(text, lexicon=EN)
     assert time.perf_counter() - started < 0.5
     assert found.total == 3000
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("en", "There is no doubt that it is 4."),
+        ("en", "It is 4 beyond a doubt; 5 is not possible."),
+        ("de", "Es gibt keinen Zweifel, es sind vier."),
+        ("fr", "Il n'y a pas de doute, aucun doute: c'est quatre."),
+        ("fr", "On peut donc conclure que c'est quatre."),
+        ("es", "No hay duda, no cabe duda: son cuatro, y se puede ver."),
+    ],
+)
+def test_a_hedge_turned_round_is_no_hedge(language: str, text: str) -> None:
+    assert not count_markers(text, lexicon=lexicon(language)).is_hedged
+
+
+def test_emphasis_odd_apostrophes_and_split_accents_do_not_hide_a_word() -> None:
+    assert counts("It is _perhaps_ four") == {"doubt": 1, "hedge": 1}
+    for mark in "'’‘ʼ´":
+        assert counts(f"I don{mark}t know") == {"abstain": 1}
+    split = unicodedata.normalize("NFD", "Möglicherweise sind es vier.")
+    assert counts(split, "de") == {"doubt": 1, "hedge": 1}
+
+
+def test_words_without_spaces_are_found_by_a_lexicon_of_ones_own() -> None:
+    own = Lexicon(language="zh", phrases={"doubt": ("也许",)})
+    found = count_markers("答案也许是4。", lexicon=own)
+    assert (found.counts["doubt"], found.n_words) == (1, 6)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "La risposta è quattro perché la somma di due e due non può essere altro, come si vede",
+        "A resposta é quatro porque a soma de dois com dois não pode ser outra coisa no mundo",
+        "Het antwoord is vier omdat de som van twee en twee niet anders kan zijn, zoals we zien",
+        "La resposta és quatre perquè la suma de dos i dos no pot ser cap altra cosa, com es veu",
+        "Răspunsul este patru pentru că suma dintre doi și doi nu poate fi altceva, cum se vede",
+        "Svaret er fire, fordi summen af to og to ikke kan være andet, som vi ser det i dag",
+    ],
+)
+def test_a_neighbouring_language_is_not_taken_for_one_with_a_lexicon(text: str) -> None:
+    assert language_of([text] * 3) is None

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from twiceshy.attempts import write_attempts
+from twiceshy.attempts import Attempt, Outcome, Step, Verdict, write_attempts
+from twiceshy.cli.audit_imitation import _questions as questions
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "evidence"))
 from imitation_world import BASE, LEARNER, MIMIC, TEACHER, Voice, answers
@@ -62,7 +63,7 @@ def test_a_mimic_exits_with_1_a_learner_with_0(run: Run, sides: dict[str, Path])
 def test_without_a_resample_it_says_so_and_exits_with_0(run: Run, sides: dict[str, Path]) -> None:
     done = run(*flags(sides, student="mimic", again=False))
     assert done.returncode == 0
-    assert "no teacher resample" in done.stdout
+    assert "no teacher resample" in " ".join(done.stdout.split())
     assert sides["base"].with_name("picture.png").exists()
 
 
@@ -86,6 +87,13 @@ def test_preferences_and_coverage_from_files(run: Run, sides: dict[str, Path]) -
     assert told["coverage"]["inside"]["n_tasks"] == 100
     assert told["preference"]["judge"]["n_battles"] == 60
     assert told["preference"]["judge"]["n_disagreeing"] == 20
+
+
+def test_a_judge_is_told_the_task_in_words() -> None:
+    steps = (Step(role="user", text="2 + 2?"), Step(role="assistant", text="4"))
+    own = [Attempt(task="q1", steps=steps, verdict=Verdict(outcome=Outcome.SUCCESS))]
+    asked = questions({"base": own, "student": own, "teacher": own}, 5)
+    assert [each.prompt for each in asked] == ["2 + 2?"] * 2
 
 
 @pytest.mark.parametrize(

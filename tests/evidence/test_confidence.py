@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import time
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from twiceshy.evidence.confidence import (
     faithfulness,
     meanings_of,
     self_consistency,
+    stated,
     voiced,
 )
 
@@ -41,6 +43,15 @@ def attempt(answer: str | None, outcome: Outcome = S, *, task: str = "q", **more
         ("I am 70% sure it is 4, no, 20% sure", 0.2),
         ("Confidence: 120%", None),
         ("It is 80% of 5", None),
+        ("I'm not 100% sure.", None),
+        ("Ich bin nicht 100 % sicher.", None),
+        ("less than 50% sure", None),
+        ("confidence: 1e-05", 1e-05),
+        ("Confidence: 1/5", 0.2),
+        ("Confidence: .85", 0.85),
+        ('```json\n{"answer": 4, "confidence": 0.8}\n```', 0.8),
+        ("```python\nfit(confidence = 0.5)\n```", None),
+        ("Confidence: 70%\n~~~\nconfidence = 0.5\n~~~", 0.7),
         ("", None),
     ],
 )
@@ -52,6 +63,28 @@ def test_a_logged_number_wins() -> None:
     one = attempt("4", text="Confidence: 10%", extra={"confidence": 0.9})
     assert stated_confidence(one) == 0.9
     assert stated_confidence(attempt("4", extra={"confidence": True})) is None
+
+
+def test_a_logged_text_is_read_as_a_number() -> None:
+    logged = ("85%", "0.85", "high", "8/10")
+    found = [stated_confidence(attempt("4", extra={"confidence": x})) for x in logged]
+    assert found == [0.85, 0.85, None, 0.8]
+
+
+def test_one_log_has_one_scale() -> None:
+    rows = [attempt("4", extra={"confidence": x}) for x in (1, 90, 5, 100)]
+    assert [each.confidence for each in stated(rows)] == [0.01, 0.9, 0.05, 1.0]
+    shares = [attempt("4", extra={"confidence": x}) for x in (1, 0.9, 0)]
+    assert [each.confidence for each in stated(shares)] == [1.0, 0.9, 0.0]
+    mixed = [attempt("4", extra={"confidence": x}) for x in (1, 0.9, 90)]
+    assert [each.confidence for each in stated(mixed)] == [1.0, 0.9, 0.9]
+
+
+def test_a_pathological_text_is_read_in_a_moment() -> None:
+    text = "1" * 100_000 + " % confidence" + " " * 100_000
+    started = time.perf_counter()
+    assert confidence_in(text) is None
+    assert time.perf_counter() - started < 1
 
 
 def test_semantic_entropy_by_hand_and_with_an_equivalence() -> None:
@@ -73,6 +106,17 @@ def test_self_consistency_by_hand() -> None:
     assert self_consistency(groups) == [("q", 0.75, True)]
     unscored = [(g, meanings_of(g)) for g in group_attempts([attempt("4", Outcome.BROKEN)] * 2)]
     assert self_consistency(unscored) == []
+
+
+def test_answers_of_broken_attempts_do_not_vote() -> None:
+    rows = [attempt("4", S), attempt("4", S), attempt("error", Outcome.BROKEN)]
+    groups = [(g, meanings_of(g)) for g in group_attempts(rows)]
+    assert self_consistency(groups) == [("q", 1.0, True)]
+
+
+def test_code_does_not_hedge() -> None:
+    coded = attempt("4", text="It is:\n```\npossible = maybe()\n```\nand `might` too.")
+    assert decisiveness(coded, lexicon=LEXICONS["en"]) == 1.0
 
 
 def test_decisiveness_of_words() -> None:
@@ -129,6 +173,42 @@ def test_over_confidence_fails_the_audit_and_calibration_passes() -> None:
     assert audit_confidence(run("bold", sure=0.95, right=0.5, n=20)).ok  # too few to fail anyone
 
 
+def test_always_wrong_and_always_equally_sure_fails_the_audit() -> None:
+    found = audit_confidence(run("liar", sure=0.95, right=-1.0, n=60))
+    gap = found.numbers["policies"]["liar"]["sources"]["stated"]["over_confidence"]
+    assert gap["value"] == pytest.approx(0.95)
+    assert gap["low"] == pytest.approx(0.95 - (1 - 0.025 ** (1 / 60)))
+    assert not found.ok
+    assert "liar" in found.summary[0]
+
+
+def test_what_is_left_out_and_too_little_is_said() -> None:
+    few = audit_confidence([*run("p", sure=0.9, right=0.5, n=5), attempt("4", Outcome.BROKEN)])
+    told = " ".join(few.summary)
+    assert "Too few answers with a confidence" in told
+    assert "n = 5" in told
+    assert "1 broken" in told
+
+
+def test_an_audit_of_lone_attempts_has_no_table_of_meanings() -> None:
+    found = audit_confidence(run("p", sure=0.9, right=0.5))
+    assert all(table.rows for table in found.tables[:2])
+    assert not found.tables[2].rows
+
+
+def test_the_brier_parts_in_the_table_add_up() -> None:
+    rng = np.random.default_rng(3)
+    rows = [
+        attempt("4", S if rng.random() < 0.5 else F, task=f"q{i}", extra={"confidence": q})
+        for i, q in enumerate(rng.random(100).round(4))
+    ]
+    (row,) = audit_confidence(rows).tables[1].rows
+    parts: list[Any] = list(row[2:7])
+    score, reliability, resolution, uncertainty, within = parts
+    assert within != 0
+    assert score == pytest.approx(reliability - resolution + uncertainty + within)
+
+
 def test_policies_are_measured_apart() -> None:
     found = audit_confidence(
         [*run("bold", sure=0.95, right=0.5), *run("fair", sure=0.5, right=0.5)]
@@ -152,10 +232,10 @@ def test_nothing_unscored_and_one_class_are_undefined() -> None:
     assert "No attempt has a verdict" in unscored.summary[0]
     assert unscored.numbers["policies"]["unknown"]["sources"]["stated"]["ece"]["value"] is None
     one_class = audit_confidence(run("lucky", sure=0.9, right=1.1))
-    stated = one_class.numbers["policies"]["lucky"]["sources"]["stated"]
-    assert stated["auroc"]["auroc"] is None
-    assert stated["confidence_when_wrong"] is None
-    assert any("all 200 answers are right" in line for line in one_class.summary)
+    found = one_class.numbers["policies"]["lucky"]["sources"]["stated"]
+    assert found["auroc"]["auroc"] is None
+    assert found["confidence_when_wrong"] is None
+    assert any("every answer is right (n = 200)" in line for line in one_class.summary)
     mute = audit_confidence([attempt("4", task=f"q{i}") for i in range(5)])
     assert "No scored attempt states" in mute.summary[0]
 

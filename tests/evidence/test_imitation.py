@@ -118,6 +118,105 @@ def test_few_answers_are_undecided_or_undefined() -> None:
     assert found.ok
 
 
+@pytest.mark.parametrize("n", [1, 2, 3, 6, 10, 12])
+def test_a_handful_of_tasks_accuses_nobody(n: int) -> None:
+    def side(text: str, outcome: Outcome) -> list[Attempt]:
+        return [as_text(f"{text} {i}" + " x" * i, task=f"q{i}", outcome=outcome) for i in range(n)]
+
+    fancy = "It is:\n\n- one\n- two\n\nOverall it is"
+    found = audit_imitation(
+        base=side("perhaps it is", Outcome.FAILURE),
+        student=side(fancy, Outcome.FAILURE),
+        teacher=side(fancy, Outcome.SUCCESS),
+        resample=side(fancy, Outcome.SUCCESS),
+        language="en",
+    )
+    assert found.ok
+    assert found.numbers["finding"] in ("undecided", "undefined")
+    capability = found.numbers["capability_closure"]["all tasks"]
+    if n < 6:
+        assert capability["undefined_because"] == "fewer than 6 tasks to go by"
+        assert found.numbers["mimicry_index"]["low"] is None
+        assert found.numbers["sure_and_wrong"]["student"]["confident_wrong"]["low"] is None
+    if n < 3:
+        correlation = found.numbers["style_closure"]["correlation of lengths"]
+        assert correlation["student"]["value"] is None
+
+
+def test_a_metric_that_few_tasks_enter_closes_nothing() -> None:
+    listing = "it is so:\n- one\n- two"
+    teacher = [as_text(listing if i < 2 else "it is so", task=f"q{i}") for i in range(40)]
+    base = [as_text("it is so", task=f"q{i}") for i in range(40)]
+    found = audit_imitation(
+        base=base, student=teacher, teacher=teacher, resample=teacher, language="en"
+    )
+    lists = found.numbers["style_closure"]["lists where the teacher lists"]
+    assert (lists["base"]["value"], lists["ceiling"]["value"]) == (0.0, 1.0)
+    assert lists["undefined_because"] == "fewer than 6 tasks to go by"
+
+
+def test_the_same_numbers_by_plain_loops() -> None:
+    rng = np.random.default_rng(5)
+    sides: dict[str, Any] = {
+        name: [
+            each
+            for repetition in range(3)
+            for each in answers(voice, n=60, seed=10 * k + repetition)
+            if repetition == 0 or rng.random() < 0.4
+        ]
+        for k, (name, voice) in enumerate(
+            {"base": BASE, "student": MIMIC, "teacher": TEACHER, "resample": TEACHER}.items()
+        )
+    }
+    by_task = {side: _by_task(own) for side, own in sides.items()}
+    found = audit_imitation(**sides, language="en").numbers
+    for name, one in (("base", "base"), ("student", "student"), ("ceiling", "resample")):
+        shares, overlaps, unhedged, points = [], [], [], []
+        for task, own in by_task[one].items():
+            teacher = by_task["teacher"][task]
+            pairs = [(a, teacher[j % len(teacher)]) for j, a in enumerate(own)]
+            shares += [("\n- " in a, 1 / len(own)) for a, t in pairs if "\n- " in t]
+            overlaps.append(np.mean([_f1(a, t) for a, t in pairs]))
+            unhedged.append(np.mean(["perhaps" not in a for a in own]))
+            points += [(len(_words(a)), len(_words(t)), 1 / len(own)) for a, t in pairs]
+        lists = sum(has * w for has, w in shares) / sum(w for _, w in shares)
+        style = found["style_closure"]
+        assert style["lists where the teacher lists"][name]["value"] == pytest.approx(lists)
+        assert style["unigram overlap"][name]["value"] == pytest.approx(np.mean(overlaps))
+        assert style["answers without a hedge"][name]["value"] == pytest.approx(np.mean(unhedged))
+        x, y, w = np.array(points).T
+        covariance = np.cov(x, y, aweights=w, ddof=0)
+        r = covariance[0, 1] / np.sqrt(covariance[0, 0] * covariance[1, 1])
+        assert style["correlation of lengths"][name]["value"] == pytest.approx(r)
+    rates = {
+        side: np.mean([np.mean(own) for own in _by_task(attempts, right=True).values()])
+        for side, attempts in sides.items()
+    }
+    closed = (rates["student"] - rates["base"]) / (rates["teacher"] - rates["base"])
+    capability = found["capability_closure"]["all tasks"]["closure"]["value"]
+    assert capability == pytest.approx(closed)
+    style = [each["closure"]["value"] for each in found["style_closure"].values()]
+    assert found["mimicry_index"]["value"] == pytest.approx(np.mean(style) - closed)
+
+
+def _by_task(attempts: Sequence[Attempt], *, right: bool = False) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    for each in attempts:
+        value = each.outcome is Outcome.SUCCESS if right else each.steps[0].text
+        found.setdefault(each.task, []).append(value)
+    return found
+
+
+def _words(text: str) -> list[str]:
+    return "".join(c if c.isalnum() else " " for c in text.lower()).split()
+
+
+def _f1(one: str, other: str) -> float:
+    a, b = _words(one), _words(other)
+    shared = sum(min(a.count(word), b.count(word)) for word in set(a))
+    return 2 * shared / (len(a) + len(b))
+
+
 def test_accuracy_by_hand() -> None:
     def side(rights: str) -> list[Attempt]:
         marks = {"1": Outcome.SUCCESS, "0": Outcome.FAILURE, "x": Outcome.BROKEN}
@@ -184,6 +283,49 @@ def _english() -> Lexicon:
     from twiceshy.attempts.lexicons import LEXICONS
 
     return LEXICONS["en"]
+
+
+def test_windows_line_ends_tildes_and_inline_code() -> None:
+    text = "One.\r\n\r\n~~~\r\n# no\r\n~~~\r\n\r\nuse `__init__` here\r\n\r\n**Overall**, this."
+    look = look_at(as_text(text), lexicon=_english())
+    assert look.structure[1:] == (0, 1, 0, 1, 3)
+    assert look.has_summary
+
+
+def test_hedges_in_code_are_none() -> None:
+    coded = "It is:\n```\npossible = maybe()\n```"
+    assert look_at(as_text(coded), lexicon=_english()).is_hedged is False
+
+
+def test_summaries_begin_with_whole_words() -> None:
+    from twiceshy.attempts.lexicons import LEXICONS
+
+    look = look_at(as_text("One.\n\nOveralls are blue."), lexicon=_english())
+    assert look.has_summary is False
+    german = look_at(as_text("Eins.\n\nAbschließend: vier."), lexicon=LEXICONS["de"])
+    assert german.has_summary
+
+
+def test_lengths_are_in_one_unit_for_all() -> None:
+    def logged(attempts: Sequence[Attempt]) -> list[Attempt]:
+        return [
+            msgspec.structs.replace(a, token_ids=(1,) * (2 * len(a.steps[0].text)), logprobs=None)
+            for a in attempts
+        ]
+
+    student = answers(MIMIC, seed=4)
+    plain = audit(student)
+    mixed = audit(logged(student))
+    assert mixed.numbers["length_in"] == "words"
+    assert mixed.numbers["structure_distance"] == plain.numbers["structure_distance"]
+    sides: dict[str, Any] = {"base": logged(B), "teacher": logged(T), "resample": logged(R)}
+    assert audit(logged(student), **sides).numbers["length_in"] == "tokens"
+
+
+def test_chinese_answers_overlap_by_characters() -> None:
+    look = look_at(as_text("答案是四。"), lexicon=None)
+    other = look_at(as_text("答案是五。"), lexicon=None)
+    assert overlap(look.words, other.words) == pytest.approx(3 / 4)
 
 
 def test_one_item_is_no_list_and_one_paragraph_no_summary() -> None:
@@ -326,6 +468,48 @@ def _floats(value: Any) -> list[float]:
     return [value] if isinstance(value, float) else []
 
 
+def test_empty_texts_are_no_copies() -> None:
+    empty = [msgspec.structs.replace(a, steps=()) for a in T]
+    found = audit(answers(MIMIC, seed=4), teacher=empty, resample=empty)
+    assert found.numbers["same_resample"] is None
+
+
+def test_what_is_left_out_is_said() -> None:
+    broken = [as_text("it is", task=f"q{i}", outcome=Outcome.BROKEN) for i in range(3)]
+    found = audit([*answers(MIMIC, seed=4)[3:300], *broken])
+    told = " ".join(found.summary)
+    assert "100 of 400 tasks" in told
+    assert "student 3 broken" in told
+
+
+def test_a_base_that_is_the_teacher_is_told_as_such() -> None:
+    found = audit(B, base=T)
+    why = found.numbers["style_closure"]["unigram overlap"]["undefined_because"]
+    assert why == "the teacher's second draw is less like it than the base is"
+
+
+def test_coverage_that_names_no_task_says_so() -> None:
+    found = audit(answers(MIMIC, seed=4), covered=["elsewhere"])
+    inside = found.numbers["coverage"]["inside"]
+    assert (inside["undefined_because"], inside["n_tasks"]) == ("no covered task is here", 0)
+
+
+def test_the_change_in_tone_compares_the_same_tasks() -> None:
+    sure, unsure = "It is four.", "Perhaps it is four."
+    student = [
+        as_text(sure if i < 20 else unsure, task=f"q{i}", outcome=Outcome.FAILURE)
+        for i in range(40)
+    ]
+    base = [
+        msgspec.structs.replace(each, verdict=Verdict(outcome=Outcome.UNSCORED))
+        if i >= 20
+        else each
+        for i, each in enumerate(student)
+    ]
+    found = audit_imitation(base=base, student=student, teacher=student, language="en")
+    assert found.numbers["confident_wrong_change"]["value"] == 0.0
+
+
 # --- the judge
 
 
@@ -384,6 +568,39 @@ def test_judging_by_a_language_model_in_both_orders() -> None:
     for reply, n in (("Neither", 2), ("A or B", 2), ("TIE", 0)):
         asked = ask_judge([question], judge=ScriptedCompleter({"2 + 2?": reply}))
         assert asked.n_unreadable == n
+
+
+@pytest.mark.parametrize(
+    ("reply", "winner"),
+    [
+        ("A", ["first"] * 2),
+        ("b.", ["second"] * 2),
+        ("**Answer: B**", ["second"] * 2),
+        ("B is a better answer", ["second"] * 2),
+        ("A better answer is B", ["second"] * 2),
+        ("It's a tie", ["draw"] * 2),
+        ("As a language model", []),
+        ("There is a clear", []),
+        ("A and B are equal", []),
+    ],
+)
+def test_a_reply_names_an_answer_or_none(reply: str, winner: list[str]) -> None:
+    question = Question("q", "2 + 2?", "student", "teacher", "It is 4.", "5")
+    asked = ask_judge([question], judge=ScriptedCompleter({"2 + 2?": reply}))
+    assert [each.winner for each in asked.preferences] == winner
+
+
+def test_the_judge_has_a_table_and_no_judgement_is_said() -> None:
+    rows = [judgement("student", "teacher", "first", task=f"q{i}") for i in range(20)]
+    found = audit(answers(MIMIC, seed=4), preferences=rows)
+    (table,) = (each for each in found.tables if each.title == "The judge")
+    told = {row[0]: row[1:] for row in table.rows}
+    assert told["student level with the teacher or above"] == (1.0, None, None, 20)
+    assert told["the two orders disagree"] == (None, None, None, 0)
+    strength = found.numbers["preference"]["strength"]["teacher"]
+    assert (strength["low"], strength["high"]) == (None, None)
+    nothing = audit(answers(MIMIC, seed=4), preferences=[])
+    assert "There is no judgement among the preferences." in nothing.summary
 
 
 def test_preferences_from_a_file(tmp_path: Any) -> None:

@@ -51,7 +51,8 @@ class Lexicon(msgspec.Struct, frozen=True, kw_only=True):
     language: str
     phrases: dict[Category, tuple[str, ...]]
     """Whole words or runs of words; case and the kind of apostrophe do not matter. A hedge or
-    booster may be a marker as well; a phrase has at most one marker function."""
+    booster may be a marker as well; a phrase has at most one marker function. Where a longer phrase
+    turns a shorter one round ("no doubt"), list the longer one too: the longest wins."""
     common: tuple[str, ...] = ()
     """Function words, by which the language is told."""
 
@@ -93,7 +94,9 @@ _ENGLISH = Lexicon(
         ),
         "booster": (
             "obviously", "clearly", "certainly", "definitely", "undoubtedly", "of course",
-            "without doubt", "without a doubt", "surely", "evidently",
+            "without doubt", "without a doubt", "without any doubt", "no doubt", "beyond doubt",
+            "beyond a doubt", "beyond any doubt", "doubtless", "not possible", "no possibility",
+            "surely", "evidently",
         ),
     },
     common=(
@@ -134,7 +137,9 @@ _GERMAN = Lexicon(
         ),
         "booster": (
             "offensichtlich", "eindeutig", "sicherlich", "zweifellos", "natürlich",
-            "selbstverständlich", "gewiss", "auf jeden fall", "ohne zweifel",
+            "selbstverständlich", "gewiss", "auf jeden fall", "ohne zweifel", "ohne jeden zweifel",
+            "kein zweifel", "keinen zweifel", "keine zweifel", "außer zweifel", "zweifelsohne",
+            "nicht möglich",
         ),
     },
     common=(
@@ -168,13 +173,14 @@ _FRENCH = Lexicon(
             "pas assez d'informations", "aucune idée", "je ne peux pas répondre",
         ),
         "hedge": (
-            "peut", "pourrait", "devrait", "peut-être", "semble", "paraît", "probablement",
+            "pourrait", "devrait", "peut-être", "semble", "paraît", "probablement",
             "possiblement", "possible", "probable", "suggère", "indique", "généralement",
             "environ", "je pense", "je crois", "sans doute", "pas sûr", "pas sûre",
         ),
         "booster": (
             "évidemment", "clairement", "certainement", "sûrement", "bien sûr",
-            "indubitablement", "sans aucun doute", "manifestement",
+            "indubitablement", "sans aucun doute", "sans nul doute", "aucun doute", "nul doute",
+            "pas de doute", "hors de doute", "pas possible", "manifestement",
         ),
     },
     common=(
@@ -208,12 +214,13 @@ _SPANISH = Lexicon(
             "ni idea", "no puedo responder",
         ),
         "hedge": (
-            "puede", "podría", "debería", "quizás", "quizá", "tal vez", "parece",
+            "puede que", "podría", "debería", "quizás", "quizá", "tal vez", "parece",
             "probablemente", "posiblemente", "posible", "probable", "sugiere", "indica",
             "generalmente", "creo que", "aproximadamente", "supongo",
         ),
         "booster": (
             "obviamente", "claramente", "ciertamente", "definitivamente", "sin duda",
+            "sin ninguna duda", "no hay duda", "no cabe duda", "no es posible",
             "por supuesto", "evidentemente", "seguramente",
         ),
     },
@@ -227,3 +234,22 @@ LEXICONS: dict[str, Lexicon] = {
     each.language: each for each in (_ENGLISH, _GERMAN, _FRENCH, _SPANISH)
 }
 """The lexicons that ship, by ISO 639-1 code."""
+
+OTHER_LANGUAGES: dict[str, tuple[str, ...]] = {
+    "it": ("il", "la", "le", "di", "che", "è", "un", "una", "per", "non", "si", "con", "nel", "del",
+           "della", "al", "i", "gli", "sono", "più"),
+    "pt": ("o", "os", "as", "que", "e", "é", "em", "um", "uma", "por", "com", "para", "não", "se",
+           "do", "da", "no", "na", "ao", "mais"),
+    "nl": ("de", "het", "een", "van", "en", "niet", "dat", "te", "voor", "met", "zijn", "op", "er",
+           "aan", "ook", "die", "dan", "wordt", "deze", "hebben"),
+    "ca": ("el", "la", "els", "les", "que", "i", "és", "en", "un", "una", "per", "amb", "no", "es",
+           "del", "dels", "al", "com", "són", "més"),
+    "ro": ("și", "în", "nu", "este", "pe", "care", "din", "pentru", "sunt", "mai", "cu", "sau",
+           "fi", "după", "prin", "acest", "că", "ale", "dacă", "cel"),
+    "sv": ("och", "att", "som", "är", "det", "inte", "på", "av", "till", "ett", "har", "vi", "om",
+           "kan", "med", "den", "en", "eller", "så", "i"),
+    "da": ("og", "at", "er", "ikke", "på", "det", "til", "af", "som", "har", "vi", "kan", "med",
+           "den", "en", "eller", "så", "fra", "av", "i"),
+}  # fmt: skip
+"""Function words of languages without a lexicon that share many with one that has it. A text in one
+of them must not be counted with its neighbour's lexicon."""

@@ -13,6 +13,7 @@ from typing import NamedTuple, get_args
 from twiceshy.attempts.lexicons import (
     FUNCTIONS,
     LEXICONS,
+    OTHER_LANGUAGES,
     PUBLISHED_MARKERS,
     Category,
     Lexicon,
@@ -154,7 +155,7 @@ def published_count(text: str) -> PublishedCount:
 
 
 def language_of(texts: Iterable[str]) -> str | None:
-    """Return the language of texts, told by its function words; None when it is none we know.
+    """Return the language of texts, told by its function words; None when it has no lexicon.
 
     Example:
         >>> language_of(["so the sum of the two is that which we have"] * 3)
@@ -169,12 +170,15 @@ def language_of(texts: Iterable[str]) -> str | None:
             break
     if len(seen) < _MIN_WORDS:
         return None
+    known = {name: each.common for name, each in LEXICONS.items()}
     shares = {
         name: sum(word in common for word in seen) / len(seen)
-        for name, common in ((n, frozenset(each.common)) for n, each in LEXICONS.items())
+        for name, common in (
+            (name, frozenset(words)) for name, words in (known | OTHER_LANGUAGES).items()
+        )
     }
     best = max(shares, key=lambda name: shares[name])
-    return best if shares[best] >= _MIN_SHARE else None
+    return best if best in known and shares[best] >= _MIN_SHARE else None
 
 
 def _found(words: Sequence[str], *, phrases: _Phrases) -> Iterator[tuple[Category, ...]]:

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from twiceshy.attempts.types import Attempt
 
-_WORD = re.compile(r"\w+(?:['’]\w+)*")
+_UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
+"""Chinese and Japanese characters, which are written without spaces."""
+_EDGE, _INNER = rf"[^\W_{_UNSPACED}]", rf"[^\W{_UNSPACED}]"
+_RUN = rf"{_EDGE}(?:{_INNER}*{_EDGE})?"
+_WORD = re.compile(rf"[{_UNSPACED}]|{_RUN}(?:'{_RUN})*")
+_APOSTROPHES = str.maketrans("’‘ʼ＇´", "'''''")
+
+FENCED = re.compile(r"(`{3,}|~{3,}).*?(?:\1|\Z)", re.DOTALL)
+"""A block of code; one that is never closed ends with the text."""
+_INLINE = re.compile(r"`[^`\n]+`")
 
 
 def own_text(attempt: Attempt) -> str:
@@ -22,11 +32,28 @@ def shown_text(attempt: Attempt) -> str:
     return "\n".join(parts) if parts else attempt.answer or ""
 
 
+def without_code(text: str) -> str:
+    """Return a text without its code, in blocks and between backticks.
+
+    Example:
+        >>> without_code("So `possible` it is: ```maybe()``` Done.").split()
+        ['So', 'it', 'is:', 'Done.']
+    """
+    prose = FENCED.sub("\n", text) if "```" in text or "~~~" in text else text
+    return _INLINE.sub(" ", prose) if "`" in prose else prose
+
+
 def plain_words(text: str) -> list[str]:
     """Return the words of a text in lower case; an apostrophe inside a word belongs to it.
 
+    A Chinese or Japanese character is a word of its own, for want of spaces between words.
+
     Example:
-        >>> plain_words("Wait, that isn’t 42: peut-être.")
+        >>> plain_words("Wait, that isn’t 42: _peut-être_.")
         ['wait', 'that', "isn't", '42', 'peut', 'être']
+        >>> plain_words("答案是4")
+        ['答', '案', '是', '4']
     """
-    return _WORD.findall(text.casefold().replace("’", "'"))
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text).translate(_APOSTROPHES)
+    return _WORD.findall(text.casefold())

@@ -114,7 +114,7 @@ def _attempts(source: inputs.Source) -> tuple[Attempt, ...]:
 
 def _ids(path: Path) -> frozenset[str]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(
             "a text file with one id a line", got=str(error), where="--covered"
@@ -152,5 +152,11 @@ def _questions(sides: Mapping[str, Sequence[Attempt]], n_pairs: int) -> list[Que
             against = by_task[other].get(task)
             if against is not None:
                 texts = (shown_text(own), shown_text(against))
-                found.append(Question(task, own.prompt or task, "student", other, *texts))
+                found.append(Question(task, _asked_of(own), "student", other, *texts))
     return found[:n_pairs]
+
+
+def _asked_of(attempt: Attempt) -> str:
+    """Return the task in words: its prompt, or what the user said; the id where nothing is told."""
+    said = [step.text for step in attempt.steps if step.role == "user" and step.text]
+    return attempt.prompt or "\n".join(said) or attempt.task

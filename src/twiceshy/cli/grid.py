@@ -19,8 +19,11 @@ UNDEFINED = "–"
 MAX_ROWS = 12
 _MAX_CELL = 120
 _MAX_LINES = 2
-_TINY = 0.0005
-"""A smaller number would be shown as 0.000."""
+_SMALL = 0.1
+"""A column of smaller numbers gets a decimal more."""
+
+_MIN_TOLD = 3
+"""Decimals from which a number too small for them is told from 0."""
 
 Cell = str | int | float | bool | None
 
@@ -70,22 +73,40 @@ def _as_text(cells: Sequence[Cell]) -> list[str]:
     Example:
         >>> _as_text([None, 0.25]), _as_text([1821.0, 2.5]), _as_text([True, 3, "a b"])
         (['–', '0.250'], ['1821', '2'], ['yes', '3', 'a b'])
+        >>> _as_text([0.0004, 0.001]), _as_text([0.5, 0.0004, -1e-9])
+        (['0.0004', '0.0010'], ['0.500', '<0.001', '>-0.001'])
+        >>> _as_text([0.0001, 0.0])
+        ['1e-04', '0.000']
     """
-    largest = max((abs(cell) for cell in cells if isinstance(cell, float)), default=0.0)
+    sizes = [abs(cell) for cell in cells if isinstance(cell, float)]
+    largest = max(sizes, default=0.0)
     decimals = 3 if largest < 10 else 1 if largest < 100 else 0
+    if largest < _least(decimals):
+        return [_plain(cell, decimals=decimals, in_powers=True) for cell in cells]
+    if largest < _SMALL and any(0 < size < _least(decimals) for size in sizes):
+        decimals += 1
     return [_plain(cell, decimals=decimals) for cell in cells]
 
 
-def _plain(cell: Cell, *, decimals: int) -> str:
+def _plain(cell: Cell, *, decimals: int, in_powers: bool = False) -> str:
     if cell is None:
         return UNDEFINED
     if isinstance(cell, bool):
         return "yes" if cell else "no"
     if isinstance(cell, float):
-        is_tiny = 0 < abs(cell) < _TINY
-        return f"{cell:.0e}" if is_tiny else f"{cell:.{decimals}f}"
+        if decimals >= _MIN_TOLD and 0 < abs(cell) < _least(decimals):
+            if in_powers:
+                return f"{cell:.0e}"
+            unit = f"{10**-decimals:.{decimals}f}"
+            return f"<{unit}" if cell > 0 else f">-{unit}"
+        return f"{cell:.{decimals}f}"
     text = printable(" ".join(str(cell).split()))
     return text if len(text) <= _MAX_CELL else text[: _MAX_CELL - 1] + "…"
+
+
+def _least(decimals: int) -> float:
+    """Return the number below which all decimals would be zeros."""
+    return 0.5 * 10**-decimals
 
 
 def printable(text: str) -> str:

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from twiceshy.attempts.groups import group_attempts
 from twiceshy.attempts.lexicons import Lexicon
 from twiceshy.attempts.markers import language_of
 from twiceshy.attempts.markers import lexicon as lexicon_of
-from twiceshy.attempts.texts import shown_text
+from twiceshy.attempts.texts import shown_text, without_code
 from twiceshy.attempts.types import Attempt, Group, Outcome
 from twiceshy.evidence.confidence.sources import (
     Equivalence,
@@ -28,7 +29,7 @@ from twiceshy.evidence.confidence.sources import (
     voiced,
 )
 from twiceshy.evidence.report import Alarm, Report, Table
-from twiceshy.evidence.stats import Estimate, clustered_mean
+from twiceshy.evidence.stats import Estimate, bounded_mean, clustered_mean
 from twiceshy.evidence.stats.calibration import (
     Brier,
     Calibration,
@@ -48,6 +49,7 @@ _MIN_ANSWERS = 30
 _COVERAGES = (0.5, 0.8)
 _N_LEVELS = 10
 _SAMPLE = 200
+_DUST = 1e-12
 
 
 class Measured(NamedTuple):
@@ -57,7 +59,8 @@ class Measured(NamedTuple):
     accuracy: float | None
     confidence: float | None
     over_confidence: Estimate
-    """Mean confidence − accuracy, clustered by task."""
+    """Mean confidence − accuracy, clustered by task. Where every answer has the same difference, as
+    when all are wrong and equally sure, the interval is that of the accuracy alone."""
     on_wrong: float | None
     """Mean confidence of wrong answers."""
     calibration: Calibration
@@ -129,13 +132,26 @@ def measured(judged: Sequence[Judged], *, seed: int = 0) -> Measured:
         n=len(judged),
         accuracy=float(c.mean()) if judged else None,
         confidence=float(q.mean()) if judged else None,
-        over_confidence=clustered_mean(q - c, tasks if judged else None),
+        over_confidence=_over_confidence(q, c, tasks),
         on_wrong=float(q[~c].mean()) if judged and not c.all() else None,
         calibration=calibration(q, c, seed=seed),
         brier=brier(q, c),
         discrimination=discrimination(q, c, clusters=codes, seed=seed),
         risk_coverage=risk_coverage(q, c),
     )
+
+
+def _over_confidence(
+    q: NDArray[np.float64], c: NDArray[np.bool_], tasks: NDArray[np.str_]
+) -> Estimate:
+    found = clustered_mean(q - c, tasks if q.size else None)
+    if found.low is not None or found.n < 2:
+        return found
+    accuracy = bounded_mean(c.astype(float), tasks)
+    if accuracy.low is None or accuracy.high is None:
+        return found
+    mean = float(q.mean())
+    return found._replace(low=mean - accuracy.high, high=mean - accuracy.low)
 
 
 def faithfulness(answers: Sequence[Voiced]) -> tuple[Estimate, float | None]:
@@ -231,7 +247,7 @@ def _measured_numbers(found: Measured) -> dict[str, Any]:
 def _lexicon(attempts: Sequence[Attempt], language: str | Lexicon | None) -> Lexicon | None:
     if language is not None:
         return lexicon_of(language)
-    told = language_of(shown_text(each) for each in attempts[:_SAMPLE])
+    told = language_of(without_code(shown_text(each)) for each in attempts[:_SAMPLE])
     return lexicon_of(told) if told else None
 
 
@@ -275,11 +291,24 @@ def _summary(numbers: Mapping[str, Any], alarms: Sequence[Alarm]) -> Iterable[st
     for policy, source, found in measured_sources:
         if found["auroc"]["auroc"] is None:
             yield (
-                f"{policy}, {source}: all {found['n']} answers are "
-                f"{'right' if found['accuracy'] else 'wrong'}, so nothing can be told apart."
+                f"{policy}, {source}: every answer is {'right' if found['accuracy'] else 'wrong'} "
+                f"(n = {found['n']}), so nothing can be told apart."
             )
     if not alarms:
-        yield f"No confidence is above accuracy by more than {OVERCONFIDENT:g} beyond doubt."
+        yield _passed([found["n"] for _, _, found in measured_sources])
+    lost = [(numbers["n_broken"], "broken"), (numbers["n_unscored"], "unscored")]
+    if any(n for n, _ in lost):
+        told = " and ".join(f"{n} {what}" for n, what in lost if n)
+        yield f"Left out, since they have no outcome: {told} attempts."
+
+
+def _passed(sizes: Sequence[int]) -> str:
+    if max(sizes) < _MIN_ANSWERS:
+        return (
+            f"Too few answers with a confidence to say whether it holds (n = {max(sizes)}; the "
+            f"audit fails nobody on fewer than {_MIN_ANSWERS})."
+        )
+    return f"No confidence is above accuracy by more than {OVERCONFIDENT:g} beyond doubt."
 
 
 def _tables(policies: Mapping[str, Mapping[str, Any]]) -> Iterable[Table]:
@@ -310,17 +339,20 @@ def _tables(policies: Mapping[str, Mapping[str, Any]]) -> Iterable[Table]:
     yield Table(
         title="Brier score, and letting only confident answers through",
         columns=(
-            "policy", "confidence", "Brier", "reliability", "resolution", "uncertainty", "AURC",
-            "best", "accuracy at 50%", "at 80%",
+            "policy", "confidence", "Brier", "reliability", "resolution", "uncertainty", "within",
+            "AURC", "best", "accuracy at 50%", "at 80%",
         ),
         rows=tuple(
             (
                 policy, source, found["brier"]["score"], found["brier"]["reliability"],
-                found["brier"]["resolution"], found["brier"]["uncertainty"], found["aurc"]["value"],
+                found["brier"]["resolution"], found["brier"]["uncertainty"],
+                _without_dust(found["brier"]["within"]), found["aurc"]["value"],
                 found["aurc"]["best"], *found["accuracy_at_coverage"].values(),
             )
             for policy, source, found in rows
         ),
+        note="Brier = reliability - resolution + uncertainty + within (what confidences differ by "
+        "inside a bin). AURC: error averaged over coverage; best: with every right answer first.",
     )  # fmt: skip
     yield Table(
         title="Meanings, and whether the words fit",
@@ -336,7 +368,12 @@ def _tables(policies: Mapping[str, Mapping[str, Any]]) -> Iterable[Table]:
                 own["faithfulness"]["over_levels"],
             )
             for policy, own in policies.items()
+            if own["semantic_entropy"]["n_groups"] or own["faithfulness"]["n_tasks"]
         ),
         note="Faithfulness: 1 minus the distance between how sure an answer sounds and how often "
         "its siblings agree.",
     )  # fmt: skip
+
+
+def _without_dust(value: float | None) -> float | None:
+    return value if value is None or abs(value) > _DUST else 0.0

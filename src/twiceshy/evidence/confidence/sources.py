@@ -10,8 +10,8 @@ from typing import Literal, NamedTuple
 from twiceshy.attempts.answers import final_answer
 from twiceshy.attempts.lexicons import Lexicon
 from twiceshy.attempts.markers import count_markers
-from twiceshy.attempts.stated import stated_confidence
-from twiceshy.attempts.texts import shown_text
+from twiceshy.attempts.stated import logs_percentages, stated_confidence
+from twiceshy.attempts.texts import shown_text, without_code
 from twiceshy.attempts.types import Attempt, Group, Outcome
 
 Source = Literal["stated", "self-consistency", "token probability"]
@@ -58,7 +58,7 @@ def same_answer(first: str, second: str) -> bool:
 
 
 def meanings_of(group: Group, *, equivalent: Equivalence = same_answer) -> Meanings:
-    """Return the answers of a group by meaning.
+    """Return the answers of a group by meaning, those of broken attempts left out.
 
     Source: Farquhar et al. (Nature 630:625, 2024), discrete semantic entropy. Differs: the
     equivalence is whatever is given; each answer is compared with the first of each cluster, and
@@ -66,7 +66,7 @@ def meanings_of(group: Group, *, equivalent: Equivalence = same_answer) -> Meani
     """
     clusters: list[tuple[str, list[int]]] = []
     for place, attempt in enumerate(group.attempts):
-        answer = final_answer(attempt)
+        answer = None if attempt.outcome is Outcome.BROKEN else final_answer(attempt)
         if answer is None:
             continue
         for first, members in clusters:
@@ -82,8 +82,11 @@ def meanings_of(group: Group, *, equivalent: Equivalence = same_answer) -> Meani
 def stated(attempts: Sequence[Attempt]) -> list[Judged]:
     """Return stated confidences of scored attempts."""
     found: list[Judged] = []
+    in_percent = logs_percentages(attempts)
     for attempt in attempts:
-        confidence = stated_confidence(attempt) if attempt.outcome.is_scored else None
+        if not attempt.outcome.is_scored:
+            continue
+        confidence = stated_confidence(attempt, in_percent=in_percent)
         if confidence is not None:
             found.append(Judged(attempt.task, confidence, attempt.outcome is Outcome.SUCCESS))
     return found
@@ -103,7 +106,8 @@ def token_probability(attempts: Sequence[Attempt]) -> list[Judged]:
 def self_consistency(groups: Sequence[tuple[Group, Meanings]]) -> list[Judged]:
     """Return q = max_a n_a / k of each group, about its commonest answer.
 
-    The commonest answer is right when most of the scored attempts that give it are; a tie between
+    k is the number of attempts with an answer; the answer in question is among them. The
+    commonest answer is right when most of the scored attempts that give it are; a tie between
     meanings goes to the one that came first. Groups with fewer than two answers have none.
     """
     found: list[Judged] = []
@@ -142,6 +146,7 @@ def voiced(groups: Sequence[tuple[Group, Meanings]], *, lexicon: Lexicon | None)
     Decisiveness is the stated confidence where there is one; else 0 for an answer that abstains,
     0.5 for one that hedges and 1 for any other. Without a lexicon only stated ones are left.
     """
+    in_percent = logs_percentages(each for group, _ in groups for each in group.attempts)
     found: list[Voiced] = []
     for group, meanings in groups:
         if meanings.n_answers < 2:
@@ -149,21 +154,30 @@ def voiced(groups: Sequence[tuple[Group, Meanings]], *, lexicon: Lexicon | None)
         for members in meanings.clusters:
             agreement = (len(members) - 1) / (meanings.n_answers - 1)
             for place in members:
-                decisive = decisiveness(group.attempts[place], lexicon=lexicon)
+                attempt = group.attempts[place]
+                decisive = decisiveness(attempt, lexicon=lexicon, in_percent=in_percent)
                 if decisive is not None:
                     found.append(Voiced(group.task, decisive, agreement))
     return found
 
 
-def decisiveness(attempt: Attempt, *, lexicon: Lexicon | None) -> float | None:
-    """Return how decisively an attempt answers, in [0, 1]; None when nothing tells."""
-    number = stated_confidence(attempt)
+def decisiveness(
+    attempt: Attempt, *, lexicon: Lexicon | None, in_percent: bool = False
+) -> float | None:
+    """Return how decisively an attempt answers, in [0, 1]; None when nothing tells.
+
+    Args:
+        attempt: One attempt; its code is not read for hedges.
+        lexicon: None leaves only stated numbers.
+        in_percent: As in `stated_confidence`.
+    """
+    number = stated_confidence(attempt, in_percent=in_percent)
     if number is not None:
         return number
     text = shown_text(attempt)
     if lexicon is None or not text.strip():
         return None
-    found = count_markers(text, lexicon=lexicon)
+    found = count_markers(without_code(text), lexicon=lexicon)
     if found.counts.get("abstain"):
         return ABSTAINED
     return HEDGED if found.is_hedged else UNHEDGED

@@ -11,7 +11,6 @@ import numpy as np
 from twiceshy.attempts.lexicons import Lexicon
 from twiceshy.attempts.markers import language_of
 from twiceshy.attempts.markers import lexicon as lexicon_of
-from twiceshy.attempts.texts import own_text
 from twiceshy.attempts.types import Attempt
 from twiceshy.evidence.imitation.closure import (
     NOTHING,
@@ -20,9 +19,10 @@ from twiceshy.evidence.imitation.closure import (
     Spread,
     closed,
     mean_of,
+    rate_of,
     spread_of,
 )
-from twiceshy.evidence.imitation.finding import Verdict, verdict_on
+from twiceshy.evidence.imitation.finding import ENOUGH_TASKS, Verdict, verdict_on
 from twiceshy.evidence.imitation.judging import Preference
 from twiceshy.evidence.imitation.preferred import Preferred, preferred
 from twiceshy.evidence.imitation.sides import (
@@ -34,11 +34,13 @@ from twiceshy.evidence.imitation.sides import (
     Tone,
     accuracies,
     gather,
+    tone_change,
     tone_of,
 )
 from twiceshy.evidence.imitation.structure import StructureDistance, structure_distances
+from twiceshy.evidence.imitation.style import answer_text
 
-ALL_TASKS = "all tasks"
+ALL_TASKS, NO_BENCHMARK = "all tasks", "no benchmark named"
 CONFIDENT = 0.8
 """Stated confidence from which an answer counts as confident (ours)."""
 _LANGUAGE_SAMPLE = 50
@@ -76,6 +78,8 @@ class Audited(NamedTuple):
     """Confident-wrong rate of the student minus that of the base."""
     structure: tuple[StructureDistance, ...]
     preferred: Preferred | None
+    in_tokens: bool
+    """Whether lengths are in tokens, not in words."""
     same_resample: float | None
     """Share of tasks at which the resample is word for word the teacher's answer."""
 
@@ -98,7 +102,7 @@ def measure(
     lexicon = _lexicon(attempts, language)
     sides = gather(attempts, lexicon=lexicon)
     sums = Sums(sides.tasks, n_draws=n_draws, seed=seed)
-    style = _style(sides, sums)
+    style = _style(sides, sums, has_lexicon=lexicon is not None)
     benchmarks = _benchmarks(attempts["base"], sides.tasks, by=by)
     capability = [_capability(name, sides, sums, tasks=tasks) for name, tasks in benchmarks.items()]
     verified = {name: _n_verified(sides, tasks) for name, tasks in benchmarks.items()}
@@ -109,9 +113,10 @@ def measure(
     verdict = verdict_on(
         style=spread_style,
         capability=spread_capability,
-        inside=coverage.inside.closure if coverage else NOTHING,
-        outside=coverage.outside.closure if coverage else NOTHING,
+        inside=_told(coverage.inside.closure, coverage.n_inside) if coverage else NOTHING,
+        outside=_told(coverage.outside.closure, coverage.n_outside) if coverage else NOTHING,
         why_not=_why_not(style, capability),
+        n_tasks=sum(verified.values()),
     )
     return Audited(
         verdict=verdict,
@@ -127,11 +132,12 @@ def measure(
         mimicry_index=spread_of(_index(mean_style, mean_capability)),
         coverage=coverage,
         tone=tones,
-        tone_change=spread_of(tones["student"].confident_wrong - tones["base"].confident_wrong),
+        tone_change=rate_of(tone_change(sides, sums, threshold=CONFIDENT)),
         structure=structure_distances(sides),
-        preferred=preferred(preferences, sides=sides, sums=sums, seed=seed)
-        if preferences
-        else None,
+        preferred=None
+        if preferences is None
+        else preferred(preferences, sides=sides, sums=sums, seed=seed),
+        in_tokens=sides.in_tokens,
         same_resample=_same_resample(sides),
     )
 
@@ -141,12 +147,16 @@ def _lexicon(
 ) -> Lexicon | None:
     if language is not None:
         return lexicon_of(language)
-    texts = [own_text(each) for own in attempts.values() for each in own[:_LANGUAGE_SAMPLE]]
+    texts = [answer_text(each) for own in attempts.values() for each in own[:_LANGUAGE_SAMPLE]]
     told = language_of(texts)
     return lexicon_of(told) if told else None
 
 
-def _style(sides: Sides, sums: Sums) -> list[Closed]:
+def _told(closure: Spread, n_tasks: int) -> Spread:
+    return closure if n_tasks >= ENOUGH_TASKS else NOTHING
+
+
+def _style(sides: Sides, sums: Sums, *, has_lexicon: bool) -> list[Closed]:
     found: list[Closed] = []
     has_ceiling = bool(sides.of("resample"))
     for metric in STYLE_METRICS:
@@ -158,6 +168,10 @@ def _style(sides: Sides, sums: Sums) -> list[Closed]:
                 student=of("student"),
                 ceiling=of("resample") if has_ceiling else None,
                 may_fall=metric.may_fall,
+                fell="the teacher's second draw is less like it than the base is",
+                missing=metric.missing
+                if has_lexicon or not metric.needs_lexicon
+                else "no lexicon for the language",
             )
         )
     return found
@@ -171,15 +185,28 @@ def _benchmarks(
     found: dict[str, set[str]] = {}
     for task in tasks:
         name = names.get(task)
-        found.setdefault(ALL_TASKS if name is None else str(name), set()).add(task)
-    if set(found) == {ALL_TASKS}:
+        found.setdefault(NO_BENCHMARK if name is None else str(name), set()).add(task)
+    if set(found) == {NO_BENCHMARK}:
         return {ALL_TASKS: None}
     return {name: frozenset(own) for name, own in sorted(found.items())}
 
 
-def _capability(name: str, sides: Sides, sums: Sums, *, tasks: Collection[str] | None) -> Closed:
+def _capability(
+    name: str,
+    sides: Sides,
+    sums: Sums,
+    *,
+    tasks: Collection[str] | None,
+    missing: str = "no task has verdicts on all three",
+) -> Closed:
     rates = accuracies(sides, sums, tasks=tasks)
-    return closed(name, base=rates["base"], student=rates["student"], ceiling=rates["teacher"])
+    return closed(
+        name,
+        base=rates["base"],
+        student=rates["student"],
+        ceiling=rates["teacher"],
+        missing=missing,
+    )
 
 
 def _n_verified(sides: Sides, tasks: Collection[str] | None) -> int:
@@ -196,8 +223,16 @@ def _coverage(sides: Sides, sums: Sums, covered: Collection[str] | None) -> Cove
         return None
     inside = frozenset(covered).intersection(sides.tasks)
     outside = frozenset(sides.tasks) - inside
-    first = _capability("inside the imitation data", sides, sums, tasks=inside)
-    second = _capability("outside", sides, sums, tasks=outside)
+    none_here, all_here = "no covered task is here", "every task here is covered"
+    first, second = (
+        _capability(name, sides, sums, tasks=tasks)
+        if tasks
+        else _capability(name, sides, sums, tasks=tasks, missing=why)
+        for name, tasks, why in (
+            ("inside the imitation data", inside, none_here),
+            ("outside", outside, all_here),
+        )
+    )
     both = bool(first.draws.size and second.draws.size)
     return Coverage(
         first,
@@ -225,8 +260,9 @@ def _why_not(style: Sequence[Closed], capability: Sequence[Closed]) -> str:
 def _same_resample(sides: Sides) -> float | None:
     if not sides.of("resample"):
         return None
-    same = [
-        sides.of("resample")[task][0].words == sides.of("teacher")[task][0].words
+    both = [
+        (sides.of("resample")[task][0].words, sides.of("teacher")[task][0].words)
         for task in sides.tasks
     ]
-    return sum(same) / len(same)
+    same = [one == other for one, other in both if one or other]
+    return sum(same) / len(same) if same else None

@@ -17,6 +17,11 @@ Draws = NDArray[np.float64]
 """A statistic on all tasks, then on bootstrap draws of tasks; shape (1 + n_draws,)."""
 
 
+MIN_TASKS = 6
+"""Tasks from which an interval is claimed. With fewer, not even all of them agreeing excludes
+chance: 2 · 2⁻⁵ > 0.05 (a sign test)."""
+
+
 class Spread(NamedTuple):
     """A number with its bootstrap interval over tasks; None is undefined."""
 
@@ -34,7 +39,7 @@ NOTHING = Spread(None, None, None)
 
 
 def spread_of(draws: Draws) -> Spread:
-    """Return the first entry with the interval of the rest.
+    """Return the first entry with the interval of the rest; no interval where they are all NaN.
 
     Example:
         >>> spread_of(np.array([0.5, 0.4, 0.6]))._replace(low=None, high=None).value
@@ -43,6 +48,17 @@ def spread_of(draws: Draws) -> Spread:
     if not draws.size or not np.isfinite(draws[0]):
         return NOTHING
     return Spread(float(draws[0]), *percentile_interval(draws[1:]))
+
+
+def rate_of(draws: Draws) -> Spread:
+    """As `spread_of`, for a rate: no interval where its draws do not vary, as at 0 of n.
+
+    Example:
+        >>> rate_of(np.array([0.0, 0.0, 0.0]))
+        Spread(value=0.0, low=None, high=None)
+    """
+    found = spread_of(draws)
+    return found if found.low != found.high else found._replace(low=None, high=None)
 
 
 def closure(student: float, *, base: float, ceiling: float) -> float | None:
@@ -111,7 +127,14 @@ class Closed(NamedTuple):
 
 
 def closed(
-    name: str, *, base: Draws, student: Draws, ceiling: Draws | None, may_fall: bool = False
+    name: str,
+    *,
+    base: Draws,
+    student: Draws,
+    ceiling: Draws | None,
+    may_fall: bool = False,
+    fell: str = "the teacher is below the base",
+    missing: str = "undefined for all",
 ) -> Closed:
     """Return a closure with its interval, undefined where the gap is within noise.
 
@@ -121,32 +144,38 @@ def closed(
         student: Of the student.
         ceiling: Of the teacher, or its resample; None when there is none.
         may_fall: Whether the ceiling may lie below the base (a rate that is neither good nor bad).
+        fell: What to say where the ceiling lies below the base and may not.
+        missing: What to say where it is undefined for base, student and ceiling alike.
     """
-    parts = (spread_of(base), spread_of(student))
-    top = NOTHING if ceiling is None else spread_of(ceiling)
-    why = _why_not(parts[0], parts[1], top) if ceiling is not None else "no teacher resample"
+    parts = (rate_of(base), rate_of(student))
+    top = NOTHING if ceiling is None else rate_of(ceiling)
+    why = _why_not(*parts, top, missing=missing) if ceiling is not None else "no teacher resample"
     if why or ceiling is None:
         return Closed(name, *parts, top, NOTHING, why, np.zeros(0))
     gap = ceiling - base
     found = spread_of(gap)
-    if not found.excludes_zero:
+    if found.low is None:
+        why = f"fewer than {MIN_TASKS} tasks to go by"
+    elif not found.excludes_zero:
         why = "teacher and base differ within noise"
     elif gap[0] < 0 and not may_fall:
-        why = "the teacher is below the base"
+        why = fell
     if why:
         return Closed(name, *parts, top, NOTHING, why, np.zeros(0))
     with np.errstate(divide="ignore", invalid="ignore"):
-        share = (student - base) / gap
+        share = np.where(gap * gap[0] > 0, (student - base) / gap, np.nan)
     return Closed(name, *parts, top, spread_of(share), "", share)
 
 
-def _why_not(base: Spread, student: Spread, ceiling: Spread) -> str:
-    missing = [
+def _why_not(base: Spread, student: Spread, ceiling: Spread, *, missing: str) -> str:
+    without = [
         who
         for who, found in (("base", base), ("student", student), ("teacher", ceiling))
         if found.value is None
     ]
-    return f"undefined for the {' and the '.join(missing)}" if missing else ""
+    if len(without) == len((base, student, ceiling)):
+        return missing
+    return f"undefined for the {' and the '.join(without)}" if without else ""
 
 
 def mean_of(found: Sequence[Closed]) -> Draws:

@@ -11,6 +11,9 @@ STYLE_CLOSED = 0.5
 CAPABILITY_OPEN = 0.25
 """Capability counts as not closed when the whole interval is below this (ours); as closed when the
 interval is above 0 and its middle above this."""
+ENOUGH_TASKS = 13
+"""Tasks with verdicts below which nothing is found (ours): with fewer, none right of them all still
+leaves a quarter possible, as the exact 95 % interval of 0 of 12 ends at 0.26."""
 
 Finding = Literal[
     "imitation", "covered only", "learned", "both ahead", "neither", "undecided", "undefined"
@@ -30,7 +33,13 @@ class Verdict(NamedTuple):
 
 
 def verdict_on(
-    *, style: Spread, capability: Spread, inside: Spread, outside: Spread, why_not: str
+    *,
+    style: Spread,
+    capability: Spread,
+    inside: Spread,
+    outside: Spread,
+    why_not: str,
+    n_tasks: int,
 ) -> Verdict:
     """Return the finding from mean style closure and mean capability closure.
 
@@ -40,22 +49,26 @@ def verdict_on(
         inside: Capability closure on tasks that the imitation data cover; undefined when unknown.
         outside: On the others.
         why_not: Why a closure is undefined, for the sentence.
+        n_tasks: Tasks with verdicts.
 
     Example:
         >>> nothing = Spread(None, None, None)
         >>> verdict_on(style=Spread(0.9, 0.85, 0.95), capability=Spread(-0.4, -0.7, -0.1),
-        ...            inside=nothing, outside=nothing, why_not="").finding
+        ...            inside=nothing, outside=nothing, why_not="", n_tasks=200).finding
         'imitation'
     """
     gains = capability.low is not None and _closes(capability)
     if style.low is None or capability.low is None or capability.high is None:
-        if gains:
+        if gains and n_tasks >= ENOUGH_TASKS:
             said = f"The student closed {_shown(capability)} of the gap in capability"
             return Verdict("learned", f"{said}; its style cannot be compared: {why_not}.")
         return Verdict("undefined", f"Whether this is imitation cannot be said: {why_not}.")
     closed = style.low > STYLE_CLOSED
     opened = capability.high < CAPABILITY_OPEN
     sizes = f"style closed {_shown(style)} of the gap, capability {_shown(capability)}"
+    if n_tasks < ENOUGH_TASKS:
+        few = f"{n_tasks} tasks with verdicts are too few, {ENOUGH_TASKS} would be the least"
+        return Verdict("undecided", f"Nothing is found: {few} ({sizes}).")
     if closed and _only_covered(inside, outside):
         return Verdict(
             "covered only",

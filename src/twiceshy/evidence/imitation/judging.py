@@ -27,7 +27,12 @@ Answer B:
 {second}
 
 Which answer is better? Reply with one word: A, B or TIE."""
-_REPLY = re.compile(r"\b(A|B|TIE|DRAW)\b")
+_BARE = re.compile(r"\W*(?:answer\W+)?(a|b|tie|draw)\W*", re.IGNORECASE)
+"""A reply that is the one word."""
+_NAMED = re.compile(
+    r"\b(?:(A\b(?!\s+(?!is\b|was\b|wins\b|has\b|seems\b|and\b|or\b)[a-z])|B\b)|((?i:tie|draw))\b)"
+)
+"""A and B as names in a sentence. "A" before another word is the article ("A language model")."""
 
 
 class Preference(msgspec.Struct, frozen=True, kw_only=True):
@@ -233,8 +238,13 @@ def _orders(question: Question) -> tuple[tuple[tuple[str, str], tuple[str, str]]
 
 
 def _winner_named(reply: str) -> Winner | None:
-    named = set(_REPLY.findall(reply.upper()))
-    if named & {"TIE", "DRAW"}:
+    bare = _BARE.fullmatch(reply)
+    if bare is not None:
+        word = bare.group(1).upper()
+        return "first" if word == "A" else "second" if word == "B" else "draw"
+    found = _NAMED.findall(reply)
+    named = {letter for letter, _ in found if letter}
+    if any(word for _, word in found):
         return "draw"
     if len(named) != 1:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twiceshy.evidence.report import Report
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 _STYLE, _CAPABILITY, _INK, _MUTED, _GRID = "#b4502f", "#2f6da8", "#22262c", "#6b717a", "#e3e5e8"
 _SIDES = ("base", "student", "teacher", "resample")
 _SHOWN = {"resample": "teacher again"}
+_MAX_NOTE = 48
 _WIDEST = 3.0
 """Closures further out are cut, with the figure written beside."""
 
@@ -42,7 +44,7 @@ def draw_imitation(report: Report, path: Path) -> Path:
 
     numbers = report.numbers
     lines = _lines(numbers)
-    has_judge = numbers["preference"] is not None
+    has_judge = bool(numbers["preference"] and numbers["preference"]["strength"])
     height = max(4.2, 1.6 + 0.36 * len(lines))
     figure = Figure(figsize=(13 if has_judge else 10.4, height), dpi=130, layout="constrained")
     canvas = FigureCanvasAgg(figure)
@@ -103,7 +105,10 @@ def _draw_line(axes: Axes, line: _Line, *, place: int) -> None:
     value, low, high = (line.found[key] for key in ("value", "low", "high"))
     if value is None:
         why = f"undefined: {line.note}" if line.note else "undefined"
-        axes.text(0.03, place, why, fontsize=8.5, color=_MUTED, va="center", style="italic")
+        axes.text(
+            0.03, place, shorten(why, _MAX_NOTE, placeholder=" …"), fontsize=8.5, color=_MUTED,
+            va="center", style="italic", bbox={"facecolor": "white", "linewidth": 0, "pad": 1},
+        )  # fmt: skip
         return
     if low is not None and high is not None:
         axes.hlines(place, low, high, color=line.colour, linewidth=3 if line.is_mean else 1.8)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twiceshy.errors import BadInput
-from twiceshy.evidence.imitation.closure import NOTHING, Spread, spread_of
+from twiceshy.evidence.imitation.closure import NOTHING, Spread, rate_of
 from twiceshy.evidence.imitation.judging import Battle, Hygiene, Preference, battles
 from twiceshy.evidence.imitation.sides import SIDES, Side, Sides, Sums
 from twiceshy.evidence.imitation.style import Look
@@ -24,7 +24,7 @@ from twiceshy.evidence.stats.preferences import (
     style_only,
 )
 
-STYLE_COLUMNS = ("tokens", "headers", "bold", "list items")
+STYLE_COLUMNS = ("length", "headers", "bold", "list items")
 """Columns held fixed, those of style control on Chatbot Arena."""
 _COLUMNS = (0, 1, 2, 3)
 """Their places in `Look.structure`."""
@@ -163,7 +163,7 @@ def _gap(ours: Sequence[_Met], sums: Sums) -> Gap:
         sums, [(e.task, float(bool(e.first.is_right) or not e.second.is_right)) for e in judged]
     )
     first, second = sums.mean(level), sums.mean(true)
-    return Gap(spread_of(first), spread_of(second), spread_of(first - second), len(judged))
+    return Gap(rate_of(first), rate_of(second), rate_of(first - second), len(judged))
 
 
 def _wrong_but_preferred(met: Sequence[_Met], sums: Sums) -> Share:
@@ -177,7 +177,7 @@ def _wrong_but_preferred(met: Sequence[_Met], sums: Sums) -> Share:
         totals.setdefault(each.task, []).append(float(each.score > 0.5))
     above = [sum(totals.get(task, ())) for task in sums.tasks]
     below = [float(len(totals.get(task, ()))) for task in sums.tasks]
-    return Share(spread_of(sums.ratio(above, below)), len(asked))
+    return Share(rate_of(sums.ratio(above, below)), len(asked))
 
 
 def _by_task(sums: Sums, values: Sequence[tuple[str, float]]) -> list[float | None]:

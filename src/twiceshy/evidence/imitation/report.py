@@ -8,16 +8,23 @@ from typing import Any
 from twiceshy.attempts.lexicons import Lexicon
 from twiceshy.attempts.types import Attempt
 from twiceshy.evidence.imitation.audit import CONFIDENT, Audited, measure
-from twiceshy.evidence.imitation.closure import Closed, Spread, spread_of
+from twiceshy.evidence.imitation.closure import Closed, Spread, rate_of
 from twiceshy.evidence.imitation.finding import CAPABILITY_OPEN, STYLE_CLOSED
 from twiceshy.evidence.imitation.judging import Preference
 from twiceshy.evidence.imitation.preferred import Preferred
-from twiceshy.evidence.imitation.sides import Side
+from twiceshy.evidence.imitation.sides import Counts, Side
 from twiceshy.evidence.report import Alarm, Report, Table
 
 HUMAN_AUC = 0.656
 """AUC of style alone for human votes on 140,000 arena battles (LMSYS, from a blog post)."""
 _MOSTLY_SAME = 0.9
+_BOUND = 5.0
+_ONE_SIDED = (
+    " One side wins all but always: strengths beyond 5 logits are bounds of the fit, no estimates."
+)
+_NAMES: dict[Side, str] = {
+    "base": "base", "student": "student", "teacher": "teacher", "resample": "teacher again",
+}  # fmt: skip
 
 Row = tuple[str | int | float | bool | None, ...]
 
@@ -101,20 +108,51 @@ def _summary(found: Audited) -> Iterable[str]:
             f"Mimicry index {_span(index)} on {found.n_tasks} tasks "
             "(mean style closure minus mean capability closure; about 0 is healthy)."
         )
-    missing = [
-        f"{each.name}: {each.why_not}" for each in (*found.style, *found.capability) if each.why_not
-    ]
+    missing: dict[str, list[str]] = {}
+    named = [(each, each.name) for each in found.style]
+    named += [(each, f"accuracy on {each.name}") for each in found.capability]
+    if found.coverage is not None:
+        own = found.coverage
+        named += [(own.inside, "accuracy inside"), (own.outside, "accuracy outside the coverage")]
+    for each, name in named:
+        if each.why_not:
+            missing.setdefault(each.why_not, []).append(name)
     if missing:
-        yield f"Undefined: {'; '.join(missing)}."
+        told = "; ".join(f"{', '.join(names)} ({why})" for why, names in missing.items())
+        yield f"No closure of {told}."
     if found.language is None:
         yield "No lexicon fits the language of the answers, so hedges and summaries are undefined."
+    yield from _left_out(found)
     if found.preferred is not None:
         yield from _preference_words(found.preferred)
 
 
+def _left_out(found: Audited) -> Iterable[str]:
+    if found.n_left_out:
+        yield (
+            f"Left out: {found.n_left_out} of {found.n_tasks + found.n_left_out} tasks, which some "
+            "side did not answer."
+        )
+    lost = [
+        f"{_NAMES[side]} {words}" for side, own in found.counts.items() if (words := _lost(own))
+    ]
+    if lost:
+        yield (
+            "Broken and unscored answers enter no accuracy and empty ones no style: "
+            f"{'; '.join(lost)}."
+        )
+
+
+def _lost(own: Counts) -> str:
+    parts = ((own.broken, "broken"), (own.unscored, "unscored"), (own.empty, "empty"))
+    return ", ".join(f"{n} {what}" for n, what in parts if n)
+
+
 def _preference_words(found: Preferred) -> Iterable[str]:
     gap = found.gap
-    if gap.gap.value is None:
+    if not found.hygiene.n_judgements:
+        yield "There is no judgement among the preferences."
+    elif gap.gap.value is None:
         yield "No judged pair of student and teacher has verdicts on both."
     else:
         yield (
@@ -181,7 +219,8 @@ def _judge_alarms(found: Preferred) -> Iterable[Alarm]:
     gap = found.gap.gap
     if gap.low is not None and gap.low > 0:
         message = (
-            f"The judge prefers the student more often than the verdicts bear out, by {_span(gap)}."
+            "The judge puts the student level with the teacher or above more often than the "
+            f"verdicts bear out, by {_span(gap)}."
         )
         yield _warning("preferred beyond its merit", message, value=gap.value, limit=0.0)
     changed = [
@@ -224,24 +263,39 @@ def _tables(found: Audited) -> Iterable[Table]:
         note="Ceiling: a second draw of the teacher. 0 is the base, 1 the ceiling; 95% intervals "
         "over tasks.",
     )
-    capability = [*found.capability]
-    if found.coverage is not None:
-        capability += [found.coverage.inside, found.coverage.outside]
-    yield Table(
-        title="Capability: accuracy by the verdicts",
-        columns=columns,
-        rows=(*map(_closed_row, capability), _mean_row(found.mean_capability)),
-        note="Ceiling: the teacher. The mean is over benchmarks.",
-    )
+    yield _capability_table(found, columns)
     yield _tone_table(found)
+    unit = "tokens" if found.in_tokens else "words"
     yield Table(
         title="Structure: distance from the teacher's distribution",
-        columns=("per 1,000 tokens", "base", "student", "teacher again"),
+        columns=("", "base", "student", "teacher again"),
         rows=tuple(tuple(each) for each in found.structure),
-        note="Jensen-Shannon distance, 0 to 1; tokens are their number.",
+        note=f"Jensen-Shannon distance, 0 to 1. Length is in {unit}, the others are per 1,000 of "
+        "them.",
     )
-    if found.preferred is not None:
+    if found.preferred is not None and found.preferred.raw.n:
         yield _preference_table(found.preferred)
+        yield _judge_table(found.preferred)
+
+
+def _capability_table(found: Audited, columns: tuple[str, ...]) -> Table:
+    rows = [(*_closed_row(each), found.n_verified[each.name]) for each in found.capability]
+    note = "Ceiling: the teacher."
+    if len(rows) > 1:
+        rows.append((*_mean_row(found.mean_capability), sum(found.n_verified.values())))
+        note += " The mean is over benchmarks."
+    own = found.coverage
+    if own is not None:
+        rows += [
+            (*_closed_row(own.inside), own.n_inside),
+            (*_closed_row(own.outside), own.n_outside),
+        ]
+    return Table(
+        title="Capability: accuracy by the verdicts",
+        columns=(*columns, "tasks"),
+        rows=tuple(rows),
+        note=note,
+    )
 
 
 def _closed_row(found: Closed) -> Row:
@@ -269,13 +323,14 @@ def _tone_table(found: Audited) -> Table:
         ),
         rows=tuple(
             (
-                side,
-                *spread_of(tone.confident_wrong),
-                *spread_of(tone.premium),
+                _NAMES[side],
+                *rate_of(tone.confident_wrong),
+                *rate_of(tone.premium),
                 tone.n_wrong,
                 tone.n_right,
             )
             for side, tone in found.tone.items()
+            if tone.n_wrong + tone.n_right
         ),
         note=f"Sure: states a confidence of {CONFIDENT} or more, or else does not hedge. Premium: "
         "sure when wrong minus sure when right.",
@@ -284,7 +339,7 @@ def _tone_table(found: Audited) -> Table:
 
 def _preference_table(found: Preferred) -> Table:
     rows: list[Row] = [
-        (side, *_three(raw), *_three(held))
+        (_NAMES[side], *_three(raw), *_three(held))
         for side, raw, held in zip(
             found.sides, found.raw.strength, found.controlled.strength, strict=True
         )
@@ -297,7 +352,32 @@ def _preference_table(found: Preferred) -> Table:
         title="Preference: Bradley-Terry strength in logits",
         columns=("", "raw", "low", "high", "style held fixed", "low ", "high "),
         rows=tuple(rows),
-        note=f"{found.raw.n} pairs; the first side is 0. Effects are for one standard deviation.",
+        note=f"{found.raw.n} pairs; the first side is 0. Effects are for one standard deviation."
+        + (_ONE_SIDED if any(abs(each.value) > _BOUND for each in found.raw.strength) else ""),
+    )
+
+
+def _judge_table(found: Preferred) -> Table:
+    gap, hygiene, rate = found.gap, found.hygiene, found.length_controlled
+    wrong, both = found.wrong_but_preferred, hygiene.n_both_orders
+    disagree = hygiene.n_disagreeing / both if both else None
+    rows: list[Row] = [
+        ("student level with the teacher or above", *gap.preferred, gap.n),
+        ("the same by the verdicts", *gap.verified, gap.n),
+        ("difference", *gap.gap, gap.n),
+        ("wrong but preferred to a right answer", *wrong.share, wrong.n),
+        ("student's win rate over the teacher", rate.raw, None, None, rate.n),
+        ("the same at equal length", *(rate.controlled or (None, None, None)), rate.n),
+        ("AUC of style alone", *found.style_model),
+        ("answer shown first wins", hygiene.first_wins, None, None, both),
+        ("the two orders disagree", disagree, None, None, both),
+        ("draws", hygiene.draws, None, None, hygiene.n_battles),
+    ]
+    return Table(
+        title="The judge",
+        columns=("", "rate", "low", "high", "pairs"),
+        rows=tuple(rows),
+        note="Orders that disagree are a draw, and a draw is level.",
     )
 
 
@@ -317,6 +397,7 @@ def _numbers(found: Audited) -> dict[str, Any]:
         "n_tasks": found.n_tasks,
         "n_tasks_left_out": found.n_left_out,
         "language": found.language,
+        "length_in": "tokens" if found.in_tokens else "words",
         "sides": {side: counts._asdict() for side, counts in found.counts.items()},
         "style_closure": {each.name: _closed_numbers(each) for each in found.style},
         "mean_style_closure": found.mean_style._asdict(),
@@ -329,8 +410,8 @@ def _numbers(found: Audited) -> dict[str, Any]:
         "coverage": _coverage_numbers(found),
         "sure_and_wrong": {
             side: {
-                "confident_wrong": spread_of(tone.confident_wrong)._asdict(),
-                "authority_premium": spread_of(tone.premium)._asdict(),
+                "confident_wrong": rate_of(tone.confident_wrong)._asdict(),
+                "authority_premium": rate_of(tone.premium)._asdict(),
                 "n_wrong": tone.n_wrong,
                 "n_right": tone.n_right,
             }

@@ -13,9 +13,10 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 
 from twiceshy.attempts.lexicons import Lexicon
+from twiceshy.attempts.stated import logs_percentages
 from twiceshy.attempts.types import Attempt, Outcome
 from twiceshy.errors import BadInput
-from twiceshy.evidence.imitation.closure import Draws
+from twiceshy.evidence.imitation.closure import MIN_TASKS, Draws
 from twiceshy.evidence.imitation.style import Look, look_at, overlap
 from twiceshy.evidence.stats.ranking import task_draws
 
@@ -43,6 +44,8 @@ class Sides(NamedTuple):
     """Tasks that base, student and teacher (and a resample, where there is one) all answered."""
     n_left_out: int
     """Tasks that some side did not answer."""
+    in_tokens: bool
+    """Whether lengths are in tokens: every answer of every side logs them. In words otherwise."""
 
     def of(self, side: Side) -> dict[str, list[Look]]:
         """Return a side's answers by task; empty when there is no such side."""
@@ -61,12 +64,16 @@ def gather(
     """
     looks: dict[Side, dict[str, list[Look]]] = {}
     counts: dict[Side, Counts] = {}
+    in_tokens = all(each.token_ids for own in attempts.values() for each in own)
     for side, own in attempts.items():
         if not own:
             raise BadInput("at least one attempt", got="none", where=side, fix="Give another file.")
         by_task: dict[str, list[Look]] = defaultdict(list)
+        in_percent = logs_percentages(own)
         for attempt in own:
-            by_task[attempt.task].append(look_at(attempt, lexicon=lexicon))
+            by_task[attempt.task].append(
+                look_at(attempt, lexicon=lexicon, in_tokens=in_tokens, in_percent=in_percent)
+            )
         looks[side] = dict(by_task)
         counts[side] = _counted(own, by_task)
     everywhere = set.intersection(*(set(found) for found in looks.values()))
@@ -79,7 +86,7 @@ def gather(
             fix="The same task must have the same id in every file; --map task=COLUMN names it.",
         )
     ordered = tuple(task for task in looks["base"] if task in everywhere)
-    return Sides(looks, counts, ordered, len(anywhere) - len(everywhere))
+    return Sides(looks, counts, ordered, len(anywhere) - len(everywhere), in_tokens)
 
 
 def _counted(own: Sequence[Attempt], by_task: Mapping[str, Sequence[Look]]) -> Counts:
@@ -110,11 +117,14 @@ class Sums:
         """Return the sum of a column over all tasks and over each draw, shape (1 + n_draws,)."""
         return self._weights @ np.asarray(column, dtype=float)
 
-    def ratio(self, above: Sequence[float], below: Sequence[float]) -> Draws:
+    def ratio(
+        self, above: Sequence[float] | np.ndarray, below: Sequence[float] | np.ndarray
+    ) -> Draws:
         """Return a ratio of sums; NaN where the lower one is 0."""
         sums = self.total(np.array([above, below], dtype=float).T)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(sums[:, 1] > 0, sums[:, 0] / sums[:, 1], np.nan)
+            found = np.where(sums[:, 1] > 0, sums[:, 0] / sums[:, 1], np.nan)
+        return _claimed(found, n_tasks=int(np.count_nonzero(below)))
 
     def mean(self, values: Sequence[float | None]) -> Draws:
         """Return the mean over tasks of those that are not None; NaN without any."""
@@ -124,7 +134,11 @@ class Sums:
         )
 
     def correlation(self, moments: Sequence[tuple[float, ...]]) -> Draws:
-        """Return Pearson's r from rows of (n, Σx, Σy, Σx², Σy², Σxy); NaN without spread."""
+        """Return Pearson's r from rows of (n, Σx, Σy, Σx², Σy², Σxy).
+
+        NaN without spread, and on fewer than three tasks, where it could only be 1 or −1.
+        """
+        n_tasks = sum(row[0] > 0 for row in moments)
         sums = self.total(np.array(moments, dtype=float).reshape(len(self.tasks), 6))
         n, x, y, xx, yy, xy = sums.T
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -132,7 +146,15 @@ class Sums:
             var_x, var_y = xx / n - mean_x**2, yy / n - mean_y**2
             r = (xy / n - mean_x * mean_y) / np.sqrt(var_x * var_y)
         flat = (var_x <= 1e-9 * (1 + mean_x**2)) | (var_y <= 1e-9 * (1 + mean_y**2))
-        return np.where(flat | ~np.isfinite(r), np.nan, r)
+        undefined = flat | ~np.isfinite(r) | (n_tasks < 3)
+        return _claimed(np.where(undefined, np.nan, r), n_tasks=n_tasks)
+
+
+def _claimed(found: Draws, *, n_tasks: int) -> Draws:
+    """Return a statistic with its draws, or without them where too few tasks enter it."""
+    if n_tasks < MIN_TASKS:
+        found[1:] = np.nan
+    return found
 
 
 def pairs_with_teacher(sides: Sides, side: Side, task: str) -> list[tuple[Look, Look]]:
@@ -150,7 +172,10 @@ class StyleMetric(NamedTuple):
 
     name: str
     of: Callable[[Sides, Sums, Side], Draws]
+    missing: str
+    """Why it is undefined where it is so for every side."""
     may_fall: bool = False
+    needs_lexicon: bool = False
 
 
 def _given_teacher(has: Callable[[Look], bool | None]) -> Callable[[Sides, Sums, Side], Draws]:
@@ -205,11 +230,22 @@ def _unhedged(sides: Sides, sums: Sums, side: Side) -> Draws:
 
 
 STYLE_METRICS = (
-    StyleMetric("lists where the teacher lists", _given_teacher(lambda look: look.has_list)),
-    StyleMetric("summary where the teacher sums up", _given_teacher(lambda look: look.has_summary)),
-    StyleMetric("unigram overlap", _overlaps),
-    StyleMetric("correlation of lengths", _lengths),
-    StyleMetric("answers without a hedge", _unhedged, may_fall=True),
+    StyleMetric(
+        "lists where the teacher lists",
+        _given_teacher(lambda look: look.has_list),
+        "the teacher never lists",
+    ),
+    StyleMetric(
+        "summary where the teacher sums up",
+        _given_teacher(lambda look: look.has_summary),
+        "the teacher never sums up",
+        needs_lexicon=True,
+    ),
+    StyleMetric("unigram overlap", _overlaps, "no answer has a word"),
+    StyleMetric("correlation of lengths", _lengths, "lengths do not vary"),
+    StyleMetric(
+        "answers without a hedge", _unhedged, "no answer has a word", True, needs_lexicon=True
+    ),
 )
 """The five of Gudibande et al. (2305.15717, the table of similarity to a teacher's answer). There
 tone was judged by a model; here it is whether the answer hedges."""
@@ -255,26 +291,51 @@ class Tone(NamedTuple):
     n_right: int
 
 
-def tone_of(sides: Sides, sums: Sums, side: Side, *, threshold: float) -> Tone:
-    """Return how sure a side sounds when wrong; NaN where nothing can be said."""
+def tone_of(
+    sides: Sides,
+    sums: Sums,
+    side: Side,
+    *,
+    threshold: float,
+    tasks: Collection[str] | None = None,
+) -> Tone:
+    """Return how sure a side sounds when wrong; NaN where nothing can be said.
+
+    Args:
+        sides: The answers.
+        sums: The weights.
+        side: Whose.
+        threshold: Stated confidence from which an answer is confident.
+        tasks: Only these; None: all.
+    """
     rows: list[tuple[int, ...]] = []
     for task in sums.tasks:
         found: Counter[tuple[bool, bool]] = Counter()
-        for look in sides.of(side).get(task, ()):
+        looks = sides.of(side).get(task, ()) if tasks is None or task in tasks else ()
+        for look in looks:
             sure = look.is_confident(threshold) if look.n_words else None
             if look.is_right is not None and sure is not None:
                 found[look.is_right, sure] += 1
-        rows.append(
-            tuple(
-                found[key] for key in ((False, True), (False, False), (True, True), (True, False))
-            )
-        )
-    wrong_sure, wrong_unsure, right_sure, right_unsure = sums.total(np.array(rows, dtype=float)).T
-    wrong, right = wrong_sure + wrong_unsure, right_sure + right_unsure
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return Tone(
-            confident_wrong=wrong_sure / (wrong + right),
-            premium=wrong_sure / wrong - right_sure / right,
-            n_wrong=round(float(wrong[0])),
-            n_right=round(float(right[0])),
-        )
+        wrong, right = (found[right, True] + found[right, False] for right in (False, True))
+        rows.append((found[False, True], wrong, found[True, True], right))
+    wrong_sure, wrong, right_sure, right = np.array(rows, dtype=float).T
+    return Tone(
+        confident_wrong=sums.ratio(wrong_sure, wrong + right),
+        premium=sums.ratio(wrong_sure, wrong) - sums.ratio(right_sure, right),
+        n_wrong=round(float(wrong.sum())),
+        n_right=round(float(right.sum())),
+    )
+
+
+def tone_change(sides: Sides, sums: Sums, *, threshold: float) -> Draws:
+    """Return the confident-wrong rate of the student minus that of the base, at the same tasks."""
+    both = {
+        task
+        for task in sums.tasks
+        if all(_rate(sides.of(side).get(task, ())) is not None for side in ("base", "student"))
+    }
+    after, before = (
+        tone_of(sides, sums, side, threshold=threshold, tasks=both).confident_wrong
+        for side in ("student", "base")
+    )
+    return after - before

@@ -26,8 +26,9 @@ class StructureDistance(NamedTuple):
 def structure_distances(sides: Sides) -> tuple[StructureDistance, ...]:
     """Return the distance of each side from the teacher, feature by feature.
 
-    Counts are per 1,000 tokens, except the number of tokens itself. Bins are the teacher's deciles,
-    equal values together; the distance is the square root of the divergence to base 2.
+    Counts are per 1,000 words (or tokens, see `Sides.in_tokens`), except the length itself. Bins
+    are the teacher's deciles, equal values together; the distance is the square root of the
+    divergence to base 2.
     """
     values = {side: _values(sides, side) for side in sides.looks}
     return tuple(

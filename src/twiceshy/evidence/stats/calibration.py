@@ -64,6 +64,7 @@ class Discrimination(NamedTuple):
     auroc: float | None
     """P(a right answer has more confidence than a wrong one), ties half; None for one class."""
     low: float | None
+    """No interval where all draws agree, as when every right answer has more."""
     high: float | None
     n_right: int
     n_wrong: int
@@ -222,6 +223,8 @@ def discrimination(
     pairs = weighted_auc(q, failed=is_right, weights=weights)
     with np.errstate(invalid="ignore"):
         low, high = percentile_interval(pairs.concordant / pairs.total)
+    if low == high:
+        low = high = None
     return Discrimination(area, low, high, n_right, n_wrong)
 
 

@@ -25,6 +25,8 @@ _RIDGE = 1e-3
 """Weight of the squared coefficients: keeps them finite when one side always wins."""
 _MAX_STEPS, _TOLERANCE = 50, 1e-8
 _FOLDS = 5
+_NO_SPREAD = 1e-6
+"""Fits that differ by no more all say the same, as when one side always wins: no interval."""
 
 
 class Coefficient(NamedTuple):
@@ -32,6 +34,7 @@ class Coefficient(NamedTuple):
 
     value: float
     low: float | None
+    """None without at least two tasks, or where all draws agree."""
     high: float | None
 
 
@@ -232,6 +235,7 @@ def _with_intervals(
         return tuple(Coefficient(float(b), None, None) for b in beta)
     counts = task_draws(n_tasks, n_draws=draws, seed=seed)
     fits = np.array([_fit(design, y, weights=row[task], start=beta) for row in counts])
+    fits[:, np.ptp(fits, axis=0) <= _NO_SPREAD] = np.nan
     return tuple(
         Coefficient(float(b), *percentile_interval(column))
         for b, column in zip(beta, fits.T, strict=True)
