@@ -171,7 +171,10 @@ def test_the_same_numbers_by_plain_loops() -> None:
     by_task = {side: _by_task(own) for side, own in sides.items()}
     found = audit_imitation(**sides, language="en").numbers
     for name, one in (("base", "base"), ("student", "student"), ("ceiling", "resample")):
-        shares, overlaps, unhedged, points = [], [], [], []
+        shares: list[tuple[bool, float]] = []
+        overlaps: list[Any] = []
+        unhedged: list[Any] = []
+        points: list[tuple[int, int, float]] = []
         for task, own in by_task[one].items():
             teacher = by_task["teacher"][task]
             pairs = [(a, teacher[j % len(teacher)]) for j, a in enumerate(own)]

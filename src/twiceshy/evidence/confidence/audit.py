@@ -337,22 +337,32 @@ def _tables(policies: Mapping[str, Mapping[str, Any]]) -> Iterable[Table]:
         "below.",
     )  # fmt: skip
     yield Table(
-        title="Brier score, and letting only confident answers through",
+        title="Brier score",
         columns=(
-            "policy", "confidence", "Brier", "reliability", "resolution", "uncertainty", "within",
-            "AURC", "best", "accuracy at 50%", "at 80%",
+            "policy", "confidence", "score", "reliability", "resolution", "uncertainty", "within",
         ),
         rows=tuple(
             (
                 policy, source, found["brier"]["score"], found["brier"]["reliability"],
                 found["brier"]["resolution"], found["brier"]["uncertainty"],
-                _without_dust(found["brier"]["within"]), found["aurc"]["value"],
-                found["aurc"]["best"], *found["accuracy_at_coverage"].values(),
+                _without_dust(found["brier"]["within"]),
             )
             for policy, source, found in rows
         ),
-        note="Brier = reliability - resolution + uncertainty + within (what confidences differ by "
-        "inside a bin). AURC: error averaged over coverage; best: with every right answer first.",
+        note="Score = reliability - resolution + uncertainty + within (what confidences differ by "
+        "inside a bin).",
+    )  # fmt: skip
+    yield Table(
+        title="Letting only confident answers through",
+        columns=("policy", "confidence", "AURC", "best", "accuracy at 50%", "at 80%"),
+        rows=tuple(
+            (
+                policy, source, found["aurc"]["value"], found["aurc"]["best"],
+                *found["accuracy_at_coverage"].values(),
+            )
+            for policy, source, found in rows
+        ),
+        note="AURC: the error averaged over coverage; best: with every right answer first.",
     )  # fmt: skip
     yield Table(
         title="Meanings, and whether the words fit",
