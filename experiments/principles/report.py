@@ -89,7 +89,7 @@ def _arm(rows: Sequence[Row], arm: str) -> dict[str, Any]:
         "offices_worse_than_none": int((found < none).sum()),
         "right_to_wrong": sum(each.right_to_wrong.get(arm, 0) for each in rows),
         "wrong_to_right": sum(each.wrong_to_right.get(arm, 0) for each in rows),
-        "n_items": sum(each.n_test for each in rows),
+        "n_items": sum(each.n_test - each.n_unread_test.get(arm, 0) for each in rows),
     }
 
 

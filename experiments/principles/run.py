@@ -54,6 +54,7 @@ from twiceshy.principles import (  # noqa: E402
     success_only,
 )
 from twiceshy.principles.gates import principle_gates, rule  # noqa: E402
+from twiceshy.principles.unread import Sheet  # noqa: E402
 
 LEARNERS, N_OFFICES = (0, 1, 2), 12
 N_TRAIN, N_VALIDATION, N_TEST = 6, 100, 100
@@ -120,13 +121,15 @@ class Row(msgspec.Struct, frozen=True):
     prompt_accepted: bool
     prompt_stopped_by: str | None
     arms: dict[str, float | None]
-    """Share right on the locked test items."""
+    """Share right on the locked test items whose answer could be read."""
     right_to_wrong: dict[str, int]
     """Against no block at all."""
     wrong_to_right: dict[str, int]
     n_test: int
     plants: list[Judged]
     seconds: float
+    n_unread_test: dict[str, int] = {}
+    """Test items whose answer could not be read: they are in no share."""
 
 
 class Learned(NamedTuple):
@@ -228,12 +231,12 @@ def _row(
     )
     gated = accept([*found.low, *found.high], bench)
     blocks = _blocks(asker, learned, foreign, gated.block, sizes=sizes)
-    scores: dict[str, Any] = {}
+    sheets: dict[str, Sheet] = {}
 
     def scorer(arm: str, block: str) -> Any:
         def run(items: Sequence[Example]) -> Any:
-            scores[arm] = executor.scores(items, step=f"test {arm}", block=block)
-            return scores[arm]
+            sheets[arm] = executor.sheet(items, step=f"test {arm}", block=block)
+            return sheets[arm].scores
 
         return run
 
@@ -258,10 +261,11 @@ def _row(
         accepted=[each.text for each in gated.accepted],
         prompt_accepted=gated.prompt is not None and gated.prompt.accepted,
         prompt_stopped_by=None if gated.prompt is None else gated.prompt.stopped_by,
-        arms={arm: _mean(values) for arm, values in scores.items()},
+        arms={arm: _mean(each.scores) for arm, each in sheets.items()},
         right_to_wrong={each.arm: each.right_to_wrong for each in tested},
         wrong_to_right={each.arm: each.wrong_to_right for each in tested},
         n_test=len(learned.test),
+        n_unread_test={arm: int(each.unread.sum()) for arm, each in sheets.items()},
         plants=list(_plants(learned, others, bench, sizes=sizes)),
         seconds=time.monotonic() - started,
     )

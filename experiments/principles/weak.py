@@ -80,24 +80,21 @@ def weak_model(steps: Path) -> dict[str, Any]:
 def _arms(executor: Executor, office: Office, items: Sequence[Example]) -> dict[str, Any]:
     perfect = principle_block(office.rules)
     blocks = {"none": "", "filler": filler(perfect), "perfect": perfect}
-    scores = {
-        arm: executor.scores(items, step=f"weak {arm}", block=block)
-        for arm, block in blocks.items()
+    sheets = {
+        arm: executor.sheet(items, step=f"weak {arm}", block=block) for arm, block in blocks.items()
     }
     exceptional = np.array([_is_exception(each, office) for each in items])
     return {
         arm: {
-            **_told(scores["none"], found, exceptional),
-            "n_unread": sum(
-                each[0].scored.outcome is Outcome.UNSCORED
-                for each in executor.answers(items, step=f"weak {arm}", block=blocks[arm])
-            ),
+            **_told(sheets["none"].strict, found.strict, exceptional),
+            "n_unread": int(found.unread.sum()),
         }
-        for arm, found in scores.items()
+        for arm, found in sheets.items()
     }
 
 
 def _told(none: Any, found: Any, exceptional: Any) -> dict[str, Any]:
+    """Return how often the right door is named, of all items: one that names none does not."""
     share = wilson(int(found.sum()), len(found))
     over = paired_difference(none, found)
     return {

@@ -127,7 +127,7 @@ NAMES: tuple[ArmName, ...] = ("few_shot", "leap_high", "filler")
 
 
 def test_a_block_that_only_makes_answers_readable_is_called_that() -> None:
-    # The mark comes with any block: as given, every block helps; read leniently, none does.
+    # The mark comes with any block: unread as wrong, every block helps; read leniently, none does.
     model = shy(marks_when="Use these principles")
     held = sums(60)
     asker = Asker(model)
@@ -138,8 +138,9 @@ def test_a_block_that_only_makes_answers_readable_is_called_that() -> None:
     proof = prove(Executor(asker, AnswerMatch()), lenient_arms, held.test)
     report = proof_report(proof, built, asker.spent, model="shy")
     (high, filler) = proof.moved
-    assert high.by_extractor["as given"].is_clear
-    own, loose = (high.by_extractor[how].difference for how in ("as given", "lenient"))
+    assert set(high.by_extractor) == {"strict", "lenient"}  # no reference answer has a score
+    assert high.by_extractor["strict"].is_clear
+    own, loose = (high.by_extractor[how].difference for how in ("strict", "lenient"))
     assert own is not None
     assert loose is not None
     assert own.difference is not None
@@ -156,7 +157,75 @@ def test_a_block_that_only_makes_answers_readable_is_called_that() -> None:
         "leap_high": 0,
         "filler": 0,
     }
+    assert "no answer could be read of few_shot" in report.summary[0]
     assert "(60) in few_shot" in report.summary[1]
+    assert high.unread == (0, 60, 60, 1.0)
+    assert report.numbers["trial"] is None
+    assert report.numbers["arms"]["few_shot"]["right"]["n"] == 0
+
+
+def muttering(request: Request) -> str:
+    """Adds wrongly every third sum; with a block it marks no answer where it would be wrong."""
+    one, two = map(int, re.findall(r"(\d+) \+ (\d+)\?", request.prompt)[-1])
+    wrong = one % 3 == 0
+    if "BLOCK" in request.prompt:
+        return "I do not know." if wrong else f"Answer: {one + two}"
+    return f"Answer: {one + two + (wrong or one % 4 == 0)}"
+
+
+def test_unread_answers_have_no_score_and_are_compared() -> None:
+    # Of 8..67: 20 divide by 3 and 10 more by 4 alone. Those 20 are unread with the block.
+    arms = (Arm("few_shot"), Arm("leap_low", block="BLOCK"))
+    splits = sums(60)
+    asker = Asker(ScriptedCompleter(muttering))
+    proof = prove(Executor(asker, AnswerMatch()), arms, splits.test)
+    (moved,) = proof.moved
+    own, strict = (moved.by_extractor[how] for how in ("as given", "strict"))
+    assert own.difference is not None
+    assert strict.difference is not None
+    n_unread = proof.arms[1].n_unread
+    assert n_unread == moved.unread.more == 20
+    assert (own.difference.n_tasks, own.n_gained, own.n_lost) == (40, 10, 0)
+    assert own.difference.difference == 10 / 40
+    assert strict.difference.difference == pytest.approx(10 / 60)
+    assert moved.unread.p == 0.5**20
+    report = proof_report(proof, Built(arms, {}, None), asker.spent, model="m")
+    assert "leap_low +25 [+11, +39] (n = 40)" in report.summary[0]
+    (alarm,) = (each for each in report.alarms if each.name == "more_unread")
+    assert "unread +20 −0 of 60" in alarm.message
+    right = report.numbers["arms"]["leap_low"]["right"]
+    assert (right["value"], right["n"]) == (1.0, 40)
+
+
+def test_a_gain_that_is_gone_when_unread_counts_as_wrong_is_the_readings() -> None:
+    # Ten sums are gained and ten that were right turn unreadable: 0 where unread is wrong.
+    def answer(request: Request) -> str:
+        one, two = map(int, re.findall(r"(\d+) \+ (\d+)\?", request.prompt)[-1])
+        kind = one % 4
+        if "BLOCK" in request.prompt:
+            return "Hm." if kind == 1 else f"Answer: {one + two}"
+        return f"Answer: {one + two + (kind == 0)}"
+
+    arms = (Arm("few_shot"), Arm("leap_low", block="BLOCK"))
+    proof = prove(Executor(Asker(ScriptedCompleter(answer)), AnswerMatch()), arms, sums(40).test)
+    (moved,) = proof.moved
+    assert moved.by_extractor["as given"].is_clear
+    assert (moved.by_extractor["as given"].n_gained, moved.unread.more) == (10, 10)
+    assert not moved.by_extractor["strict"].is_clear
+    assert moved.by_reading
+
+
+def test_a_metric_of_ones_own_has_a_strict_reading_too() -> None:
+    from twiceshy.principles.extractors import extractors
+
+    assert list(extractors(AnswerMatch())) == ["as given", "strict", "lenient"]
+    assert list(extractors(AnswerMatch(reader="number"))) == [
+        "as given",
+        "strict",
+        "marked",
+        "lenient",
+    ]
+    assert list(extractors(Lenient())) == ["as given", "strict"]
 
 
 def test_a_reader_that_hides_a_gain_is_named() -> None:

@@ -17,6 +17,7 @@ from twiceshy.models import Completion, Request, request_of
 from twiceshy.principles.asking import Asker
 from twiceshy.principles.prompting import question_prompt
 from twiceshy.principles.types import Answer, Example, Metric, Scored
+from twiceshy.principles.unread import Sheet
 
 
 class Executor(NamedTuple):
@@ -69,13 +70,16 @@ class Executor(NamedTuple):
     def scores(
         self, examples: Sequence[Example], *, step: str, block: str = ""
     ) -> NDArray[np.float64]:
-        """Return the greedy score of each example, shape (n,); NaN where none was had.
+        """Return the greedy score of each example, shape (n,); NaN where there is none.
 
-        An answer that cannot be read scores 0 here, as it would for a user; a call without an
-        answer is NaN and leaves the pair.
+        There is none where no answer came, and none where it could not be read: `sheet` says which.
         """
-        judged = self.answers(examples, step=step, block=block)
-        return np.array([value_of(each[0].scored) for each in judged])
+        return self.sheet(examples, step=step, block=block).scores
+
+    def sheet(self, examples: Sequence[Example], *, step: str, block: str = "") -> Sheet:
+        """Return the greedy scores of the examples, and which answers could not be read."""
+        judged = [each[0] for each in self.answers(examples, step=step, block=block)]
+        return sheet_of(judged)
 
     def _request(self, prompt: str, temperature: float, sample: int) -> Request:
         return request_of(
@@ -102,7 +106,18 @@ def judge(metric: Metric, example: Example, completion: Completion) -> Scored:
 
 
 def value_of(scored: Scored) -> float:
-    """Return a score as a number: 0 where the answer could not be read, NaN where none came."""
-    if scored.score is not None:
-        return scored.score
-    return 0.0 if scored.outcome is Outcome.UNSCORED else float("nan")
+    """Return a score as a number, NaN where there is none: unread and unanswered are not wrong.
+
+    Example:
+        >>> value_of(Scored(outcome=Outcome.UNSCORED))
+        nan
+    """
+    return float("nan") if scored.score is None else scored.score
+
+
+def sheet_of(answers: Sequence[Answer]) -> Sheet:
+    """Return answers as a sheet of shape (n,)."""
+    return Sheet(
+        scores=np.array([value_of(each.scored) for each in answers], dtype=float),
+        unread=np.array([each.scored.outcome is Outcome.UNSCORED for each in answers], dtype=bool),
+    )

@@ -7,15 +7,16 @@ arm that writes the mark more often scores higher with not one more question und
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from twiceshy.attempts.answers import normalised
 from twiceshy.attempts.types import Outcome
 from twiceshy.principles.metrics import AnswerMatch, Reader, read_answer
 from twiceshy.principles.types import Example, Metric, Scored
 
-Extractor = Literal["as given", "strict", "lenient"]
-"""The metric of the proof; only a marked answer; whatever can be taken for an answer."""
+Extractor = Literal["as given", "strict", "marked", "lenient"]
+"""The metric of the proof, unread answers left out; the same with unread answers as wrong; marked
+answers only, any other as wrong; whatever can be taken for an answer, unread ones left out."""
 
 _LETTER = re.compile(r"\(?[A-H]\)?")
 
@@ -49,15 +50,28 @@ class Lenient:
         return Scored(outcome=outcome, score=float(right), answer=gold if right else said)
 
 
-def extractors(metric: Metric) -> dict[Extractor, Metric]:
+class Reading(NamedTuple):
+    """A way to read answers."""
+
+    metric: Metric
+    unread_is_wrong: bool
+
+
+def extractors(metric: Metric) -> dict[Extractor, Reading]:
     """Return the ways to read an answer, the proof's own first.
 
     Where the proof's own metric is no `AnswerMatch` its answers cannot be read in another way, and
-    it stands alone.
+    only its unread ones can be counted in two. "marked" is there where it is not "strict" already.
     """
+    own: dict[Extractor, Reading] = {
+        "as given": Reading(metric, unread_is_wrong=False),
+        "strict": Reading(metric, unread_is_wrong=True),
+    }
     if not isinstance(metric, AnswerMatch):
-        return {"as given": metric}
-    return {"as given": metric, "strict": AnswerMatch(reader="marked"), "lenient": Lenient()}
+        return own
+    if metric.reader != "marked":
+        own["marked"] = Reading(AnswerMatch(reader="marked"), unread_is_wrong=True)
+    return {**own, "lenient": Reading(Lenient(), unread_is_wrong=False)}
 
 
 def _reader_for(answer: str) -> Reader | None:

@@ -15,21 +15,13 @@ from twiceshy.evidence.trial import ArmResult, TrialResult, compare_policies
 from twiceshy.models import Completion
 from twiceshy.principles.arms import Arm
 from twiceshy.principles.executor import Executor, judge
-from twiceshy.principles.extractors import Extractor, extractors
+from twiceshy.principles.extractors import Extractor, Reading, extractors
 from twiceshy.principles.splits import Locked, Scorer
 from twiceshy.principles.types import Answer, Example, Metric, Scored
+from twiceshy.principles.unread import Sheet, Unread, compare_unread
 
 SAMPLED = 0.7
 """Temperature of answers that are voted on. Ours."""
-
-
-class Sheet(NamedTuple):
-    """How one arm's answers were read in one way: nothing of a question is in it."""
-
-    scores: NDArray[np.float64]
-    """Shape (items, trials): 1 right, 0 wrong or unread, NaN where no answer came."""
-    unread: NDArray[np.bool_]
-    """Same shape: an answer came and could not be read."""
 
 
 class ArmSheet(NamedTuple):
@@ -37,6 +29,7 @@ class ArmSheet(NamedTuple):
 
     arm: Arm
     sheets: dict[Extractor, Sheet]
+    """Its answers in every reading, shape (items, trials): 1 right, 0 wrong, NaN: no score."""
     n_calls: int
     """Distinct calls of the proof alone."""
 
@@ -48,7 +41,7 @@ class ArmSheet(NamedTuple):
     @property
     def n_broken(self) -> int:
         """Answers that never came."""
-        return int(np.isnan(self.sheets["as given"].scores).sum())
+        return int((~self.sheets["as given"].came).sum())
 
 
 class Moved(NamedTuple):
@@ -56,33 +49,38 @@ class Moved(NamedTuple):
 
     arm: str
     by_extractor: dict[Extractor, ArmResult]
+    """Without a reading in which no answer of the arm, or none of the reference, has a score."""
     through_unread: float | None
-    """Part of the difference that lies on items where an answer of either arm could not be read."""
+    """Part of the strict difference that lies on items where an answer of either arm could not be
+    read."""
+    unread: Unread
+    """Unread answers against those of the reference, item by item."""
 
     @property
     def by_reading(self) -> bool:
         """Whether the reading, not the prompt, moved the score.
 
-        The difference is clear as given, and either most of it lies on unread items or the lenient
-        reader finds none that is clear, or one the other way.
+        It is clear as given and not, or the other way, with unread answers as wrong; or it is clear
+        in that strict reading and lies mostly on unread items; or it is clear in either and the
+        lenient reader finds none that is clear, or one the other way.
         """
-        own = self.by_extractor["as given"]
-        if not own.is_clear or own.difference is None or own.difference.difference is None:
-            return False
-        lenient = self.by_extractor.get("lenient")
-        gone = lenient is not None and (
-            not lenient.is_clear or _value(lenient) * own.difference.difference <= 0
+        own, strict = self._clear("as given"), self._clear("strict")
+        gone = "lenient" in self.by_extractor and any(
+            each and self._clear("lenient") * each <= 0 for each in (own, strict)
         )
-        mostly = abs(self.through_unread or 0.0) > abs(own.difference.difference) / 2
-        return gone or mostly
+        mostly = abs(self.through_unread or 0.0) > abs(strict) / 2 > 0
+        return gone or mostly or bool(own and own * strict <= 0)
 
     @property
     def hidden(self) -> bool:
         """Whether only the lenient reader sees a clear difference."""
-        lenient = self.by_extractor.get("lenient")
-        return (
-            lenient is not None and lenient.is_clear and not self.by_extractor["as given"].is_clear
-        )
+        seen = self._clear("as given") or self._clear("strict")
+        return bool(self._clear("lenient")) and not seen
+
+    def _clear(self, how: Extractor) -> float:
+        """Return the difference in one reading where it is clear, else 0."""
+        found = self.by_extractor.get(how)
+        return _value(found) if found is not None and found.is_clear else 0.0
 
 
 class Proof(NamedTuple):
@@ -92,8 +90,8 @@ class Proof(NamedTuple):
     n_items: int
     arms: tuple[ArmSheet, ...]
     trials: dict[Extractor, TrialResult]
-    """Comparisons with the reference, for every way to read an answer; none when the reference was
-    not answered at all."""
+    """Comparisons with the reference, for every way to read an answer in which the reference has a
+    score; none when it was not answered at all."""
     moved: tuple[Moved, ...]
     """One for each arm that was answered, but the reference."""
 
@@ -109,6 +107,9 @@ def prove(
     seed: int = 0,
 ) -> Proof:
     """Measure finished prompts on the locked questions, once.
+
+    An answer that cannot be read has no score and leaves its pair. How many there are is compared
+    too, and the strict reading beside it counts them as wrong.
 
     Args:
         executor: The model and its metric; another reading of the same answers costs no call.
@@ -135,19 +136,20 @@ def prove(
     locked.measure(scorers, against=against)
     told = tuple(sheets[each.name] for each in arms)
     trials: dict[Extractor, TrialResult] = {}
-    if not np.isnan(sheets[against].sheets["as given"].scores).all():
-        placebo = "filler" if _answered(sheets.get("filler")) and against != "filler" else None
-        trials = {
-            how: compare_policies(
-                _attempts(told, how), reference=against, placebo=placebo, seed=seed
+    for how in told[0].sheets:
+        if _has_scores(sheets[against], how):
+            has_filler = "filler" in sheets and _has_scores(sheets["filler"], how)
+            trials[how] = compare_policies(
+                _attempts(told, how),
+                reference=against,
+                placebo="filler" if has_filler and against != "filler" else None,
+                seed=seed,
             )
-            for how in told[0].sheets
-        }
     return Proof(against, len(locked), told, trials, _moved(told, trials, against=against))
 
 
-def _answered(told: ArmSheet | None) -> bool:
-    return told is not None and not np.isnan(told.sheets["as given"].scores).all()
+def _has_scores(told: ArmSheet, how: Extractor) -> bool:
+    return not np.isnan(told.sheets[how].scores).all()
 
 
 def _scorer(
@@ -171,29 +173,33 @@ def _scorer(
             temperature=SAMPLED if arm.votes > 1 else temperature,
         )
         found = {
-            how: _sheet(drawn, metric, votes=arm.votes)
-            for how, metric in extractors(executor.metric).items()
+            how: _sheet(drawn, reading, votes=arm.votes)
+            for how, reading in extractors(executor.metric).items()
         }
         n_calls = executor.asker.spent.by_step.get(step, 0)
         sheets[arm.name] = ArmSheet(arm, found, n_calls)
-        return _item_means(found["as given"])
+        return _item_means(found["as given"].scores)
 
     return score
 
 
-def _sheet(drawn: Sequence[Sequence[Answer]], metric: Metric, *, votes: int) -> Sheet:
+def _sheet(drawn: Sequence[Sequence[Answer]], reading: Reading, *, votes: int) -> Sheet:
     voted = [
-        [voted_on(of_one[start : start + votes], metric) for start in range(0, len(of_one), votes)]
+        [
+            voted_on(of_one[start : start + votes], reading.metric)
+            for start in range(0, len(of_one), votes)
+        ]
         for of_one in drawn
     ]
-    return Sheet(
+    sheet = Sheet(
         scores=np.array([[_right(each) for each in row] for row in voted]),
         unread=np.array([[each.outcome is Outcome.UNSCORED for each in row] for row in voted]),
     )
+    return Sheet(sheet.strict, sheet.unread) if reading.unread_is_wrong else sheet
 
 
 def _right(scored: Scored) -> float:
-    return float("nan") if scored.outcome is Outcome.BROKEN else float(scored.right)
+    return float(scored.right) if scored.outcome.is_scored else float("nan")
 
 
 def voted_on(answers: Sequence[Answer], metric: Metric) -> Scored:
@@ -212,29 +218,31 @@ def voted_on(answers: Sequence[Answer], metric: Metric) -> Scored:
     return next(each for each in scored if each.answer == commonest)
 
 
-def _item_means(sheet: Sheet) -> NDArray[np.float64]:
-    """Return the mean of each item's trials; NaN where none came."""
-    came = ~np.isnan(sheet.scores)
-    total = np.where(came, sheet.scores, 0.0).sum(axis=1)
-    return np.divide(total, came.sum(axis=1), out=np.full(len(total), np.nan), where=came.any(1))
+def _item_means(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the mean of each item's trials; NaN where none has a score."""
+    kept = ~np.isnan(scores)
+    total = np.where(kept, scores, 0.0).sum(axis=1)
+    return np.divide(total, kept.sum(axis=1), out=np.full(len(total), np.nan), where=kept.any(1))
 
 
 def _attempts(told: Sequence[ArmSheet], how: Extractor) -> list[Attempt]:
-    """Return the answers as attempts of arms at numbered tasks; an unread answer is a failure."""
+    """Return the answers as attempts of arms at numbered tasks."""
     return [
         Attempt(
             task=f"{item:06d}",
             policy=each.arm.name,
             trial=str(trial),
-            verdict=_verdict(float(score)),
+            verdict=_verdict(float(score), unread=bool(unread)),
         )
         for each in told
-        for item, row in enumerate(each.sheets[how].scores)
-        for trial, score in enumerate(row)
+        for item, rows in enumerate(zip(*each.sheets[how], strict=True))
+        for trial, (score, unread) in enumerate(zip(*rows, strict=True))
     ]
 
 
-def _verdict(score: float) -> Verdict:
+def _verdict(score: float, *, unread: bool) -> Verdict:
+    if np.isnan(score) and unread:
+        return Verdict(outcome=Outcome.UNSCORED)
     if np.isnan(score):
         return Verdict(outcome=Outcome.BROKEN, source="verifier", broken="tool_crash")
     right = score >= 0.5
@@ -254,16 +262,17 @@ def _moved(
     return tuple(
         Moved(
             name,
-            {how: by_name[name] for how, by_name in found.items()},
+            {how: by_name[name] for how, by_name in found.items() if name in by_name},
             _through_unread(sheets[against], sheets[name]),
+            compare_unread(sheets[name], sheets[against]),
         )
-        for name in found.get("as given", {})
+        for name in found.get("strict", {})
     )
 
 
 def _through_unread(before: Sheet, after: Sheet) -> float | None:
-    """Return what items with an unread answer in either arm add to the mean difference."""
-    d = _item_means(after) - _item_means(before)
+    """Return what items with an unread answer in either arm add to the strict mean difference."""
+    d = _item_means(after.strict) - _item_means(before.strict)
     both = ~np.isnan(d)
     if not both.any():
         return None

@@ -8,9 +8,11 @@ from typing import Any
 import msgspec
 
 from twiceshy.evidence.report import Alarm, Report, Table
-from twiceshy.evidence.stats import wilson
+from twiceshy.evidence.stats import PairedDifference, wilson
+from twiceshy.evidence.trial import ArmResult
 from twiceshy.principles.arms import MEANINGS, Built
 from twiceshy.principles.asking import Spent
+from twiceshy.principles.extractors import Extractor
 from twiceshy.principles.proving import ArmSheet, Moved, Proof
 
 
@@ -46,9 +48,9 @@ def proof_report(proof: Proof, built: Built, spent: Spent, *, model: str) -> Rep
                 title="How the arms were asked and read",
                 columns=("arm", "what it is", "calls here", "to make it", "unread", "no answer"),
                 rows=arms,
-                note="Unread answers count as wrong; those that never came leave their pair.",
+                note="Answers that were not read, and those that never came, leave their pair.",
             ),
-            *((_reading_table(proof),) if len(proof.trials) > 1 else ()),
+            *((_reading_table(proof),) if proof.trials else ()),
         ),
         alarms=(
             *(trial.report.alarms if trial else ()),
@@ -62,9 +64,12 @@ def proof_report(proof: Proof, built: Built, spent: Spent, *, model: str) -> Rep
 def _first(proof: Proof, model: str) -> str:
     trial = proof.trials.get("as given")
     if trial is None:
-        return f"Nothing to compare (n = 0): {model} answered no question of {proof.against}."
+        what = "no answer could be read" if proof.trials else f"{model} answered no question"
+        return f"Nothing to compare (n = 0): {what} of {proof.against}."
     told = ", ".join(
-        f"{each.policy} {_points(each.difference)}" for each in trial.arms if each.difference
+        f"{each.policy} {_points(each.difference)}{_over(each, proof)}"
+        for each in trial.arms
+        if each.difference
     )
     clear = [each.policy for each in trial.arms if each.is_clear]
     who = (
@@ -78,8 +83,14 @@ def _first(proof: Proof, model: str) -> str:
     )
 
 
+def _over(arm: ArmResult, proof: Proof) -> str:
+    """Return on how many questions a difference rests, where these are not all."""
+    found = arm.difference
+    return "" if found is None or found.n_tasks == proof.n_items else f" (n = {found.n_tasks})"
+
+
 def _points(found: Any) -> str:
-    if found.difference is None:
+    if found is None or found.difference is None:
         return "undefined"
     if found.low is None:
         return f"{100 * found.difference:+.0f}"
@@ -130,6 +141,7 @@ def _moved_numbers(each: Moved) -> dict[str, Any]:
         "moved_by_reading": each.by_reading,
         "hidden_by_reading": each.hidden,
         "through_unread": each.through_unread,
+        "unread": each.unread._asdict(),
         "difference": {
             how: arm.difference._asdict() if arm.difference else None
             for how, arm in each.by_extractor.items()
@@ -141,18 +153,29 @@ def _moved_numbers(each: Moved) -> dict[str, Any]:
 def _reading_table(proof: Proof) -> Table:
     return Table(
         title=f"The same answers read in other ways, points over {proof.against}",
-        columns=("arm", *proof.trials, "through unread answers"),
+        columns=("arm", *proof.trials, "through unread answers", "more unread", "fewer", "p"),
         rows=tuple(
             (
                 each.arm,
-                *(_points(arm.difference) for arm in each.by_extractor.values()),
+                *(_points(_difference(each, how)) for how in proof.trials),
                 None if each.through_unread is None else f"{100 * each.through_unread:+.0f}",
+                each.unread.more,
+                each.unread.fewer,
+                each.unread.p,
             )
             for each in proof.moved
         ),
-        note="Strict takes marked answers only, lenient whatever may be one. The last column is "
-        "the part of the first difference that lies on questions of which an answer was not read.",
+        note="As given leaves unread answers out; strict counts them as wrong, and through unread "
+        "answers is the part of that difference on questions of which one was not read. Marked "
+        "takes marked answers only, lenient whatever may be one. The last three columns count the "
+        "questions of which more, or fewer, answers could not be read than with "
+        f"{proof.against}, and test for more (one-sided, exact).",
     )
+
+
+def _difference(each: Moved, how: Extractor) -> PairedDifference | None:
+    found = each.by_extractor.get(how)
+    return None if found is None else found.difference
 
 
 def _reading_alarms(proof: Proof) -> tuple[Alarm, ...]:
@@ -160,17 +183,24 @@ def _reading_alarms(proof: Proof) -> tuple[Alarm, ...]:
     for each in proof.moved:
         lenient = each.by_extractor.get("lenient")
         read = f", and {_points(lenient.difference)} with a lenient reader" if lenient else ""
-        own = _points(each.by_extractor["as given"].difference)
+        own = _points(_difference(each, "as given"))
         if each.by_reading:
             part = 100 * (each.through_unread or 0.0)
             message = (
                 f"The answer extractor, not the prompt, moved the score of {each.arm}: {own} "
-                f"points as given, {part:+.0f} of them on unread answers{read}."
+                f"points as given, {_points(_difference(each, 'strict'))} with unread answers as "
+                f"wrong, {part:+.0f} of these on unread answers{read}."
             )
             found.append(Alarm(name="extractor_moved_it", severity="alarm", message=message))
         elif each.hidden:
             message = f"The answer extractor may hide what {each.arm} does: {own} points{read}."
             found.append(Alarm(name="extractor_hides_it", severity="warning", message=message))
+        if each.unread.clearly_more:
+            message = (
+                f"With {each.arm} clearly more answers cannot be read ({each.unread.told}): what "
+                "it breaks on those questions is not in its score."
+            )
+            found.append(Alarm(name="more_unread", severity="alarm", message=message))
     return tuple(msgspec.structs.replace(each, source="ours") for each in found)
 
 

@@ -11,7 +11,7 @@ import msgspec
 from twiceshy.lessons import Lesson
 from twiceshy.principles.gates.held import BeatsControls, GainsInSequence, IsSpecific, KeepsRight
 from twiceshy.principles.gates.own import FlipsItsMistake, NotCopied, StrictlyImproves
-from twiceshy.principles.gates.protocol import Bench, Candidate, Gate, Verdict
+from twiceshy.principles.gates.protocol import Bench, Candidate, Gate, Reason, Verdict
 from twiceshy.principles.lessons import with_ruling
 
 
@@ -30,6 +30,11 @@ class Ruling(NamedTuple):
     def stopped_by(self) -> str | None:
         """The gate that said no, or could not tell; None when it was accepted."""
         return next((each.gate for each in self.verdicts if each.passed is not True), None)
+
+    @property
+    def reason(self) -> Reason | None:
+        """Why the gate that stopped it refused, where it refused without being able to measure."""
+        return next((each.reason for each in self.verdicts if each.passed is not True), None)
 
     @property
     def undecided(self) -> bool:
@@ -82,6 +87,7 @@ class Gated(NamedTuple):
             "n_accepted": len(self.accepted),
             "n_undecided": sum(each.undecided for each in self.rulings),
             "stopped_by": {str(gate): n for gate, n in stopped.items()},
+            "n_more_unread": sum(each.reason == "more_unread" for each in self.rulings),
             "prompt": None if self.prompt is None else self.prompt.record,
         }
 

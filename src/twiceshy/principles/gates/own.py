@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import random
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import msgspec
+import numpy as np
 
 from twiceshy.principles.copying import N_GRAM, CopyGuard
-from twiceshy.principles.gates.protocol import ALPHA, Bench, Candidate, Verdict
+from twiceshy.principles.executor import sheet_of
+from twiceshy.principles.gates.protocol import ALPHA, Bench, Candidate, Verdict, refusal
 from twiceshy.principles.types import Answer, Example
+from twiceshy.principles.unread import compare_unread
 
 
 class NotCopied(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +43,8 @@ class FlipsItsMistake(msgspec.Struct, frozen=True, kw_only=True):
 
     The draws in which the mistake was made are not used again: they were chosen for being wrong.
     *Cannot tell* where even only right draws would not be significant, because the question mostly
-    goes right without it.
+    goes right without it. Draws that cannot be read are left out; it refuses where they are clearly
+    more with it, draw by draw.
 
     Source: TRAN (2310.15746) keeps a rule that turns its mistake right in one draw. Differs:
     several draws, and against draws without the rule.
@@ -62,20 +66,29 @@ class FlipsItsMistake(msgspec.Struct, frozen=True, kw_only=True):
         if not asked:
             return Verdict(gate=self.name, passed=None, why="comes from no mistake")
         without = self._draws(asked, bench, block="")
-        right, n = without
+        right, n = _counted(without)
         if _fisher(n, n, right, n) > self.alpha:
-            why = f"right in {right} of {n} draws without it: nothing to flip"
+            told = f"right in {right} of {n} draws without it"
+            why = f"{told}: nothing to flip" if n else "no draw without it could be read"
             return Verdict(gate=self.name, passed=None, why=why, numbers={"without": right, "n": n})
-        flipped, m = self._draws(asked, bench, block=candidate.block)
+        drawn = self._draws(asked, bench, block=candidate.block)
+        flipped, m = _counted(drawn)
         p = _fisher(flipped, m, right, n)
-        return Verdict(
+        unread = compare_unread(sheet_of(drawn), sheet_of(without))
+        numbers: dict[str, Any] = {"with": flipped, "n_with": m, "without": right, "n": n, "p": p}
+        numbers["unread"] = unread._asdict()
+        return refusal(self.name, unread, numbers=numbers) or Verdict(
             gate=self.name,
-            passed=m > 0 and flipped / m >= self.least and p <= self.alpha,
-            why=f"right in {flipped} of {m} draws with it, {right} of {n} without, p = {p:.2g}",
-            numbers={"with": flipped, "n_with": m, "without": right, "n": n, "p": p},
+            passed=None
+            if _fisher(m, m, right, n) > self.alpha  # too few were read with it
+            else flipped / m >= self.least and p <= self.alpha,
+            why=f"right in {flipped} of {m} draws with it, {right} of {n} without, p = {p:.2g}"
+            f"{unread.aside}",
+            numbers=numbers,
         )
 
-    def _draws(self, asked: list[Example], bench: Bench, *, block: str) -> tuple[int, int]:
+    def _draws(self, asked: list[Example], bench: Bench, *, block: str) -> list[Answer]:
+        """Return every draw, those that were not given or not read among them."""
         answers = bench.executor.answers(
             asked,
             step=self.name,
@@ -84,8 +97,7 @@ class FlipsItsMistake(msgspec.Struct, frozen=True, kw_only=True):
             temperature=bench.temperature,
             first_sample=FRESH,
         )
-        judged = [each for of_one in answers for each in of_one if _came(each)]
-        return sum(each.scored.right for each in judged), len(judged)
+        return [each for of_one in answers for each in of_one]
 
 
 FRESH = 1_000_000
@@ -94,6 +106,8 @@ FRESH = 1_000_000
 
 class StrictlyImproves(msgspec.Struct, frozen=True, kw_only=True):
     """Raises the sum of scores on a minibatch, strictly. Cheap, and only a screen.
+
+    Over the items that have a score with it and without.
 
     Source: the acceptance rule of GEPA (2507.19457), there with 3 items.
 
@@ -108,21 +122,25 @@ class StrictlyImproves(msgspec.Struct, frozen=True, kw_only=True):
         """Compare sums on items of the train split, filled up from validation."""
         drawn = random.Random(bench.seed).sample(bench.validation, k=len(bench.validation))
         items = [*bench.train, *drawn][: self.size]
-        before = bench.scores("", step=self.name, items=items)
-        after = bench.scores(candidate.block, step=self.name, items=items)
-        both = ~((before != before) | (after != after))
-        first, second = float(before[both].sum()), float(after[both].sum())
-        n = int(both.sum())
-        numbers = {"before": first, "after": second, "n": n}
+        before = bench.sheet("", step=self.name, items=items)
+        after = bench.sheet(candidate.block, step=self.name, items=items)
+        both = ~np.isnan(before.scores + after.scores)
+        first, second = (float(each.scores[both].sum()) for each in (before, after))
+        n, unread = int(both.sum()), compare_unread(after, before)
+        numbers = {"before": first, "after": second, "n": n, "unread": unread._asdict()}
+        why, passed = f"{first:g} → {second:g} of {n}{unread.aside}", second > first
         if not n or first == n:
-            why = "no answers" if not n else f"all {n} right without it: nothing to improve"
-            return Verdict(gate=self.name, passed=None, why=why, numbers=numbers)
-        why = f"{first:g} → {second:g} of {n}"
-        return Verdict(gate=self.name, passed=second > first, why=why, numbers=numbers)
+            passed = None
+            why = "no answer to both" if not n else f"all {n} right without it: nothing to improve"
+        refused = refusal(self.name, unread, numbers=numbers)
+        return refused or Verdict(gate=self.name, passed=passed, why=why, numbers=numbers)
 
 
-def _came(answer: Answer) -> bool:
-    return answer.scored.outcome.is_scored or answer.scored.outcome.value == "unscored"
+def _counted(draws: list[Answer]) -> tuple[int, int]:
+    """Return the right draws and those with a score."""
+    return sum(each.scored.right for each in draws), sum(
+        each.scored.outcome.is_scored for each in draws
+    )
 
 
 def _fisher(right: int, n: int, other: int, m: int) -> float:

@@ -7,14 +7,17 @@ The contract:
 3. It answers yes, no, or *cannot tell* (None) with the reason and its numbers. Too few items, or
    nothing left to gain, is *cannot tell*; that is not a pass.
 4. It sees train and validation. It never sees the locked test split.
-5. It raises for nothing that the model says. What the endpoint did not answer leaves the pair.
-6. The same candidate and bench give the same verdict and the same calls.
+5. It raises for nothing that the model says. What the endpoint did not answer leaves the pair, and
+   so does what cannot be read: that is unscored, not wrong.
+6. It refuses, for the reason `more_unread`, a block with which clearly more of the answers that it
+   looks at cannot be read than without: what such a block breaks is not seen (`refusal`).
+7. The same candidate and bench give the same verdict and the same calls.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import msgspec
 import numpy as np
@@ -26,9 +29,13 @@ from twiceshy.principles.executor import Executor
 from twiceshy.principles.lessons import mistakes_of
 from twiceshy.principles.prompting import principle_block
 from twiceshy.principles.types import Example, Mistake
+from twiceshy.principles.unread import Sheet, Unread
 
 ALPHA = 0.05
 """Error rate of every gate's test."""
+
+Reason = Literal["more_unread"]
+"""Why a gate refuses what it cannot measure: clearly more answers cannot be read with the block."""
 
 
 class Candidate(NamedTuple):
@@ -68,12 +75,16 @@ class Bench(NamedTuple):
     def scores(
         self, block: str, *, step: str, items: Sequence[Example] | None = None
     ) -> NDArray[np.float64]:
-        """Return greedy scores behind a block, by default on the validation items; NaN: no answer.
+        """Return greedy scores behind a block, by default on the validation items; NaN: none.
 
         An empty block is no block: the executor as it is.
         """
+        return self.sheet(block, step=step, items=items).scores
+
+    def sheet(self, block: str, *, step: str, items: Sequence[Example] | None = None) -> Sheet:
+        """Return the same scores, and which answers could not be read."""
         asked = self.validation if items is None else items
-        return self.executor.scores(asked, step=step, block=block)
+        return self.executor.sheet(asked, step=step, block=block)
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +95,27 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """None: cannot tell."""
     why: str
     numbers: dict[str, Any] = {}
+    reason: Reason | None = None
+    """Set where it refuses although it could not measure."""
+
+
+def refusal(gate: str, unread: Unread, *, numbers: dict[str, Any]) -> Verdict | None:
+    """Return a gate's refusal of a block that makes answers unreadable; None where it does not.
+
+    Args:
+        gate: The gate's name.
+        unread: The unread answers with the block against those without.
+        numbers: What it measured, those counts among it.
+    """
+    if not unread.clearly_more:
+        return None
+    return Verdict(
+        gate=gate,
+        passed=False,
+        why=f"clearly more answers cannot be read with it: {unread.told}",
+        numbers=numbers,
+        reason="more_unread",
+    )
 
 
 class Gate(Protocol):
