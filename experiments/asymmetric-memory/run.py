@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
-from twiceshy.evidence.report import Report, Table
+from twiceshy.evidence.report import Report
+from twiceshy.evidence.result_files import markdown, write_result
 from twiceshy.files import write_whole
 from twiceshy.integrations.textworld.asymmetric.plan import full_plan, quick_plan, told_plan
 from twiceshy.integrations.textworld.asymmetric.plot import draw
@@ -28,6 +27,7 @@ from twiceshy.integrations.textworld.asymmetric_memory import (
     report_results,
     run_asymmetric_memory,
 )
+from twiceshy.training.studies.queue import progress_lines
 
 HERE = Path(__file__).resolve().parent
 
@@ -53,7 +53,7 @@ def main() -> None:
             folder,
             quick=given.quick,
             processes=given.processes,
-            progress=_show(),
+            progress=progress_lines(sys.stderr),
             cache=given.cache,
             model_url=given.model_url,
             model=given.model,
@@ -78,40 +78,8 @@ def write(report: Report, found: Results) -> None:
         for test in found.tests
     )
     write_whole(HERE / "runs.jsonl", b"".join(line + b"\n" for line in lines))
-    kept = msgspec.to_builtins(report)
-    kept.pop("tables")
-    encoded = msgspec.json.format(msgspec.json.encode(kept), indent=1)
-    write_whole(HERE / "result.json", encoded + b"\n")
-    write_whole(HERE / "result.md", markdown(report).encode())
+    write_result(report, HERE)
     draw(found, HERE / "plot.png")
-
-
-def _show() -> Callable[[int, int, str], None]:
-    began = time.monotonic()
-
-    def show(done: int, total: int, name: str) -> None:
-        seconds = time.monotonic() - began
-        print(f"{seconds:.0f} s {done}/{total} {name}", file=sys.stderr, flush=True)
-
-    return show
-
-
-def markdown(report: Report) -> str:
-    """Return a report as Markdown."""
-    parts = [f"# {report.title}", "", "Written by `run.py`.", ""]
-    parts += [f"- {line}" for line in report.summary]
-    return "\n".join([*parts, *(_table(table) for table in report.tables)]) + "\n"
-
-
-def _table(table: Table) -> str:
-    rows = [table.columns, ["---"] * len(table.columns), *table.rows]
-    lines = ["| " + " | ".join(map(_cell, row)) + " |" for row in rows]
-    note = ["", table.note] if table.note else []
-    return "\n".join(["", f"## {table.title}", "", *lines, *note])
-
-
-def _cell(value: str | int | float | bool | None) -> str:
-    return "" if value is None else str(value).replace("|", "\\|")
 
 
 if __name__ == "__main__":

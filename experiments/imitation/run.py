@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
-from twiceshy.evidence.report import Report, Table
+from twiceshy.evidence.report import Report
+from twiceshy.evidence.result_files import markdown, write_result
 from twiceshy.files import write_whole
 from twiceshy.training.studies.imitating.plot import draw_imitation_curves
 from twiceshy.training.studies.imitation import (
@@ -25,6 +24,7 @@ from twiceshy.training.studies.imitation import (
     report_imitation,
     run_imitation,
 )
+from twiceshy.training.studies.queue import progress_lines
 
 HERE = Path(__file__).resolve().parent
 
@@ -43,7 +43,10 @@ def main() -> None:
         report = report_imitation(folder, quick=given.quick)
     else:
         report = run_imitation(
-            folder, quick=given.quick, processes=given.processes, progress=_show()
+            folder,
+            quick=given.quick,
+            processes=given.processes,
+            progress=progress_lines(sys.stderr),
         )
     if not given.quick:
         write(report, folder)
@@ -55,38 +58,8 @@ def write(report: Report, folder: Path) -> None:
     results = finished_imitation(folder)
     runs = [run for own in results.values() for run in own]
     write_whole(HERE / "runs.jsonl", b"".join(msgspec.json.encode(r) + b"\n" for r in runs))
-    kept = msgspec.to_builtins(report)
-    kept["manifest"].pop("wall_seconds", None)
-    kept.pop("tables")
-    write_whole(
-        HERE / "result.json", msgspec.json.format(msgspec.json.encode(kept), indent=1) + b"\n"
-    )
-    write_whole(HERE / "result.md", markdown(report).encode())
+    write_result(report, HERE)
     draw_imitation_curves(results, HERE / "plot.png")
-
-
-def _show() -> Callable[[int, int, str], None]:
-    began = time.monotonic()
-
-    def show(done: int, total: int, name: str) -> None:
-        seconds = time.monotonic() - began
-        print(f"{seconds:.0f} s {done}/{total} {name}", file=sys.stderr, flush=True)
-
-    return show
-
-
-def markdown(report: Report) -> str:
-    """Return a report as Markdown."""
-    parts = [f"# {report.title}", "", "Written by `run.py`.", ""]
-    parts += [f"- {line}" for line in report.summary]
-    return "\n".join([*parts, *(_table(table) for table in report.tables)]) + "\n"
-
-
-def _table(table: Table) -> str:
-    rows = [table.columns, ["---"] * len(table.columns), *table.rows]
-    lines = ["| " + " | ".join("" if c is None else str(c) for c in row) + " |" for row in rows]
-    note = ["", table.note] if table.note else []
-    return "\n".join(["", f"## {table.title}", "", *lines, *note])
 
 
 if __name__ == "__main__":

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from pathlib import Path
 
 import msgspec
 
-from twiceshy.evidence.report import Report, Table
+from twiceshy.evidence.report import Report
+from twiceshy.evidence.result_files import markdown_table
 from twiceshy.files import write_whole
 from twiceshy.training.studies.negative.plan import full_plan
 from twiceshy.training.studies.negative.plot import draw_curves
@@ -26,6 +26,7 @@ from twiceshy.training.studies.negative_reinforcement import (
     report_negative_reinforcement,
     run_negative_reinforcement,
 )
+from twiceshy.training.studies.queue import progress_lines
 
 HERE = Path(__file__).resolve().parent
 
@@ -44,7 +45,7 @@ def main() -> None:
         report = report_negative_reinforcement(given.folder)
     else:
         report = run_negative_reinforcement(
-            given.folder, processes=given.processes, progress=_show()
+            given.folder, processes=given.processes, progress=progress_lines(sys.stderr)
         )
     runs = finished_runs(given.folder)
     write_whole(
@@ -66,29 +67,11 @@ def unpack(folder: Path) -> None:
         write_whole(folder / f"{run.job.name}.json", line + b"\n")
 
 
-def _show():
-    began = time.monotonic()
-
-    def show(done: int, total: int, name: str) -> None:
-        print(
-            f"{time.monotonic() - began:.0f} s {done}/{total} {name}", file=sys.stderr, flush=True
-        )
-
-    return show
-
-
 def markdown(report: Report) -> str:
     """Return a report as Markdown."""
     parts = [f"# {report.title}", "Written by `run.py`.", *(f"- {line}" for line in report.summary)]
     parts += [f"- Ended early: {alarm.name}: {alarm.message}" for alarm in report.alarms]
-    return "\n".join([*parts, *(_table(table) for table in report.tables)]) + "\n"
-
-
-def _table(table: Table) -> str:
-    rows = [table.columns, ["---"] * len(table.columns), *table.rows]
-    lines = ["| " + " | ".join("" if c is None else str(c) for c in row) + " |" for row in rows]
-    note = ["", table.note] if table.note else []
-    return "\n".join(["", f"## {table.title}", "", *lines, *note])
+    return "\n".join([*parts, *(markdown_table(table) for table in report.tables)]) + "\n"
 
 
 if __name__ == "__main__":

@@ -11,17 +11,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
-from twiceshy.evidence.report import Report, Table
+from twiceshy.evidence.report import Report
+from twiceshy.evidence.result_files import markdown, write_result
 from twiceshy.files import write_whole
 from twiceshy.training.studies.hard_prompts.contrasts import Results
 from twiceshy.training.studies.hard_prompts.plot import draw_curves, draw_end_points
 from twiceshy.training.studies.over_hard import finished_runs, report_over_hard, run_over_hard
+from twiceshy.training.studies.queue import progress_lines
 
 HERE = Path(__file__).resolve().parent
 
@@ -40,7 +40,10 @@ def main() -> None:
         report = report_over_hard(folder, quick=given.quick)
     else:
         report = run_over_hard(
-            folder, quick=given.quick, processes=given.processes, progress=_show()
+            folder,
+            quick=given.quick,
+            processes=given.processes,
+            progress=progress_lines(sys.stderr),
         )
     if not given.quick:
         write(report, finished_runs(folder))
@@ -51,39 +54,9 @@ def write(report: Report, results: Results) -> None:
     """Write everything that is committed."""
     runs = [run for by_seed in results.values() for run in by_seed.values()]
     write_whole(HERE / "runs.jsonl", b"".join(msgspec.json.encode(r) + b"\n" for r in runs))
-    kept = msgspec.to_builtins(report)
-    kept["manifest"].pop("wall_seconds", None)
-    kept.pop("tables")
-    write_whole(
-        HERE / "result.json", msgspec.json.format(msgspec.json.encode(kept), indent=1) + b"\n"
-    )
-    write_whole(HERE / "result.md", markdown(report).encode())
+    write_result(report, HERE)
     draw_curves(results, HERE / "curves.png")
     draw_end_points(results, HERE / "end-points.png")
-
-
-def _show() -> Callable[[int, int, str], None]:
-    began = time.monotonic()
-
-    def show(done: int, total: int, name: str) -> None:
-        seconds = time.monotonic() - began
-        print(f"{seconds:.0f} s {done}/{total} {name}", file=sys.stderr, flush=True)
-
-    return show
-
-
-def markdown(report: Report) -> str:
-    """Return a report as Markdown."""
-    parts = [f"# {report.title}", "", "Written by `run.py`.", ""]
-    parts += [f"- {line}" for line in report.summary]
-    return "\n".join([*parts, *(_table(table) for table in report.tables)]) + "\n"
-
-
-def _table(table: Table) -> str:
-    rows = [table.columns, ["---"] * len(table.columns), *table.rows]
-    lines = ["| " + " | ".join("" if c is None else str(c) for c in row) + " |" for row in rows]
-    note = ["", table.note] if table.note else []
-    return "\n".join(["", f"## {table.title}", "", *lines, *note])
 
 
 if __name__ == "__main__":

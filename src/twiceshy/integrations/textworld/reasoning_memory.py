@@ -5,14 +5,12 @@ The design, with what was fixed before the run, is in `experiments/reasoning-mem
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
-
 from twiceshy.errors import BadInput
-from twiceshy.evidence.report import Report, Table
-from twiceshy.files import write_whole
+from twiceshy.evidence.report import Report
+from twiceshy.evidence.result_files import write_result
 from twiceshy.integrations.textworld.reasoning.plan import FULL, QUICK, Job, jobs_of
 from twiceshy.integrations.textworld.reasoning.plot import draw
 from twiceshy.integrations.textworld.reasoning.report import report_of
@@ -68,26 +66,5 @@ def _finished(jobs: list[Job], folder: Path) -> list[Stream]:
 
 
 def _write(report: Report, streams: list[Stream], folder: Path, *, last: int) -> None:
-    kept = msgspec.to_builtins(report)
-    kept.pop("tables")
-    body = msgspec.json.format(msgspec.json.encode(kept), indent=1)
-    write_whole(folder / "result.json", body + b"\n")
-    write_whole(folder / "result.md", "\n".join(_markdown(report)).encode() + b"\n")
+    write_result(report, folder)
     draw(streams, folder / "plot.png", last=last)
-
-
-def _markdown(report: Report) -> Iterator[str]:
-    yield from (f"# {report.title}", "", "Written by `run.py`.", "")
-    yield from (f"- {line}" for line in report.summary)
-    for table in report.tables:
-        yield from _table(table)
-
-
-def _table(table: Table) -> Iterator[str]:
-    yield from ("", f"## {table.title}", "")
-    yield "| " + " | ".join(table.columns) + " |"
-    yield "|" + "---|" * len(table.columns)
-    for row in table.rows:
-        yield "| " + " | ".join("" if cell is None else str(cell) for cell in row) + " |"
-    if table.note:
-        yield from ("", table.note)

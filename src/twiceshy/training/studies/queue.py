@@ -7,12 +7,13 @@ job's lock file does it, and the operating system releases the lock of a process
 from __future__ import annotations
 
 import fcntl
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol, TextIO, TypeVar
 
 import msgspec
 
@@ -21,6 +22,23 @@ from twiceshy.files import write_whole
 
 Progress = Callable[[int, int, str], None]
 """(jobs done, jobs in all, name of the last one)."""
+
+
+def progress_lines(file: TextIO) -> Progress:
+    """Return what writes a line a job, with the seconds since this call.
+
+    Example:
+        >>> import sys
+        >>> progress_lines(sys.stdout)(1, 3, "grpo-0")
+        0 s 1/3 grpo-0
+    """
+    began = time.monotonic()
+
+    def write(done: int, total: int, name: str) -> None:
+        file.write(f"{time.monotonic() - began:.0f} s {done}/{total} {name}\n")
+        file.flush()
+
+    return write
 
 
 class Named(Protocol):
