@@ -1,8 +1,8 @@
 """Measure `weights` from Parquet: wall time, CPU time, peak memory, up to two million rollouts.
 
-Takes the seeded rollouts of `bench/triage.py` (groups of 8, with a bulky text column that is to be
-left unread), writes the sidecar of each size in a process of its own held to two cores, and prints
-one JSON object last. Seconds are of the whole process, start-up and imports included.
+Takes the seeded rollouts of `bench/sized_runs.py` (groups of 8, with a bulky text column that is to
+be left unread), writes the sidecar of each size in a process of its own held to two cores, and
+prints one JSON object last. Seconds are of the whole process, start-up and imports included.
 
     python bench/weights.py            # 10^4, 10^5, 10^6 and 2·10^6 rollouts
     python bench/weights.py --quick    # without the two largest
@@ -12,22 +12,16 @@ one JSON object last. Seconds are of the whole process, start-up and imports inc
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
-import os
 import resource
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from triage import CORES, GROUP_SIZE, P0, REPEATS, SEED, SIZES, hold_to_cores, write_rollouts
+from sized_runs import GROUP_SIZE, P0, SIZES, best_run, hold_to_cores, make, summary, timed
 
 OBJECTIVE = "grpo"
-TARGET_SECONDS = 3.0
-TARGET_BYTES = 1_000_000_000
 RAY_ROLLOUTS = 100_000
 
 
@@ -37,11 +31,7 @@ def main() -> None:
     parser.add_argument("--ray", action="store_true", help="run Ray as well")
     parser.add_argument("--child", metavar="FILE", help=argparse.SUPPRESS)
     parser.add_argument("--engine", default="duckdb", help=argparse.SUPPRESS)
-    parser.add_argument("--make", type=int, metavar="N", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.make:
-        write_rollouts(Path(options.child), n_rollouts=options.make)
-        return
     if options.child:
         print(json.dumps(measure(Path(options.child), engine=options.engine)))
         return
@@ -49,24 +39,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         runs = [bench(size, Path(folder)) for size in sizes]
         ray = with_ray(Path(folder)) if options.ray else None
-    print(json.dumps(summary(runs) | ({} if ray is None else {"ray": ray})))
+    told = summary(runs, name="weights", seconds="weights_seconds")
+    told |= {"group_size": GROUP_SIZE, "objective": OBJECTIVE}
+    print(json.dumps(told | ({} if ray is None else {"ray": ray})))
 
 
 def bench(n_rollouts: int, folder: Path) -> dict[str, Any]:
-    path = folder / f"rollouts_{n_rollouts}.parquet"
-    # Peak memory survives fork and exec: another process makes the file, so that this stays small.
-    in_child("--child", str(path), "--make", str(n_rollouts))
-    size = path.stat().st_size
-    runs = [timed(path) for _ in range(REPEATS)]
-    path.unlink()
-    best = min(runs, key=lambda run: run["process_seconds"])
-    best["process_seconds_all"] = [run["process_seconds"] for run in runs]
-    best["peak_rss_bytes"] = max(run["peak_rss_bytes"] for run in runs)
-    best |= {"n_rollouts": n_rollouts, "file_bytes": size}
+    best = best_run(__file__, n_rollouts, folder)
     print(
         f"{n_rollouts:>9,} rollouts: {best['process_seconds']:.2f} s in all"
         f" ({best['cpu_seconds']:.2f} s of CPU), {best['peak_rss_bytes'] / 1e6:,.0f} MB"
-        f" (file {size / 1e6:,.0f} MB, sidecar {best['sidecar_bytes'] / 1e6:,.1f} MB)"
+        f" (file {best['file_bytes'] / 1e6:,.0f} MB, sidecar {best['sidecar_bytes'] / 1e6:,.1f} MB)"
     )
     return best
 
@@ -76,10 +59,10 @@ def with_ray(folder: Path) -> dict[str, Any]:
     import duckdb
 
     path = folder / "rollouts_ray.parquet"
-    in_child("--child", str(path), "--make", str(RAY_ROLLOUTS))
+    make(path, n_rollouts=RAY_ROLLOUTS)
     sides = [path.with_suffix(f".{engine}.parquet") for engine in ("duckdb", "ray")]
-    timed(path)
-    run = timed(path, "--engine", "ray")
+    timed(__file__, path)
+    run = timed(__file__, path, "--engine", "ray")
     with duckdb.connect() as connection:
         numbered = [f"(SELECT *, file_row_number AS place FROM '{side}')" for side in sides]
         differing = connection.execute(
@@ -87,24 +70,6 @@ def with_ray(folder: Path) -> dict[str, Any]:
         ).fetchone()[0]
     print(f"{RAY_ROLLOUTS:>9,} rollouts by Ray: {run['process_seconds']:.2f} s in all")
     return run | {"n_rollouts": RAY_ROLLOUTS, "rows_that_differ": differing}
-
-
-def timed(path: Path, *more: str) -> dict[str, Any]:
-    start = time.perf_counter()
-    output = in_child("--child", str(path), *more)
-    seconds = time.perf_counter() - start
-    return json.loads(output.splitlines()[-1]) | {"process_seconds": seconds}
-
-
-def in_child(*arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, __file__, *arguments],
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": str(CORES)},
-    )
-    return done.stdout
 
 
 def measure(path: Path, *, engine: str) -> dict[str, Any]:
@@ -126,27 +91,6 @@ def measure(path: Path, *, engine: str) -> dict[str, Any]:
         "n_scored": counts.n_scored,
         "sidecar_bytes": side.stat().st_size,
         "peak_rss_bytes": used.ru_maxrss * 1024,
-    }
-
-
-def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    largest = runs[-1]
-    marginal = [
-        (b["weights_seconds"] - a["weights_seconds"]) / (b["n_rollouts"] - a["n_rollouts"]) * 1e6
-        for a, b in itertools.pairwise(runs)
-    ]
-    return {
-        "bench": "weights",
-        "seed": SEED,
-        "cores": CORES,
-        "group_size": GROUP_SIZE,
-        "objective": OBJECTIVE,
-        "runs": runs,
-        "marginal_seconds_per_million": marginal,
-        "target_seconds": TARGET_SECONDS,
-        "target_bytes": TARGET_BYTES,
-        "met": largest["process_seconds"] <= TARGET_SECONDS
-        and largest["peak_rss_bytes"] <= TARGET_BYTES,
     }
 
 

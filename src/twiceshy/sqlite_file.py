@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 from twiceshy.errors import BadInput
@@ -26,6 +27,22 @@ class FileKind(NamedTuple):
     """What was expected: "a solve-rate ledger"."""
     application_id: int
     """Marks a file as of this kind, by its `PRAGMA application_id`."""
+    fix: str = "Give another path, or restore the file from a copy."
+    """What to do about one that SQLite cannot read or write."""
+
+
+@contextmanager
+def as_bad_input(path: Path, kind: FileKind) -> Iterator[None]:
+    """Tell SQLite's errors in our words.
+
+    Raises:
+        BadInput: In place of any `sqlite3.Error` in the block.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        expected = f"a readable and writable {kind.phrase.removeprefix('a ')}"
+        raise BadInput(expected, got=str(error), where=str(path), fix=kind.fix) from error
 
 
 def checked_version(

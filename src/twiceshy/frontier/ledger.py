@@ -26,6 +26,7 @@ from twiceshy.sqlite_file import (
     TIMEOUT_SECONDS,
     FileKind,
     Migrations,
+    as_bad_input,
     checked_version,
     migrate,
     transaction,
@@ -241,12 +242,12 @@ class SolveRateLedger:
     ) -> None:
         self.path = Path(path)
         given = _settings(decay=decay, prior=prior, jump=jump)
-        with _as_bad_input(self.path):
+        with as_bad_input(self.path, KIND):
             self._connection = sqlite3.connect(
                 self.path, timeout=TIMEOUT_SECONDS, isolation_level=None
             )
         try:
-            with _as_bad_input(self.path):
+            with as_bad_input(self.path, KIND):
                 _prepare(self._connection, str(self.path))
                 stored = _agree(self._connection, given, str(self.path))
         except BaseException:
@@ -297,14 +298,14 @@ class SolveRateLedger:
 
     def get(self, task: str, policy: str = "unknown") -> Posterior | None:
         """Return what is known of one task, or None when it was never seen."""
-        with _as_bad_input(self.path):
+        with as_bad_input(self.path, KIND):
             query = f"{_SELECT} WHERE task = ? AND policy = ?"
             row = self._connection.execute(query, (task, policy)).fetchone()
         return None if row is None else Posterior(*row)
 
     def rows(self) -> Iterator[Posterior]:
         """Yield all posteriors, by task and policy."""
-        with _as_bad_input(self.path), closing(self._connection.cursor()) as cursor:
+        with as_bad_input(self.path, KIND), closing(self._connection.cursor()) as cursor:
             for row in cursor.execute(_SELECT + " ORDER BY task, policy"):
                 yield Posterior(*row)
 
@@ -371,7 +372,7 @@ class SolveRateLedger:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with _as_bad_input(self.path), transaction(self._connection):
+        with as_bad_input(self.path, KIND), transaction(self._connection):
             yield self._connection
 
 
@@ -415,16 +416,3 @@ def _agree(connection: sqlite3.Connection, given: dict[str, float], where: str) 
                 fix="Leave it out, or start another file.",
             )
     return stored
-
-
-@contextmanager
-def _as_bad_input(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise BadInput(
-            "a readable and writable solve-rate ledger",
-            got=str(error),
-            where=str(path),
-            fix="Give another path, or restore the file from a copy.",
-        ) from error

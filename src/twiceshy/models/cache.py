@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -15,20 +14,25 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
-from twiceshy.errors import BadInput
 from twiceshy.models.running import arun, run, together
 from twiceshy.models.types import Completer, Completion, Request
 from twiceshy.sqlite_file import (
     TIMEOUT_SECONDS,
     FileKind,
     Migrations,
+    as_bad_input,
     checked_version,
     migrate,
     transaction,
     use_wal,
 )
 
-KIND = FileKind("cache", "a cache of model answers", 0x74776361)
+KIND = FileKind(
+    "cache",
+    "a cache of model answers",
+    0x74776361,
+    fix="Give another path, or remove the file: its answers will be asked for again.",
+)
 """The mark reads "twca"."""
 
 MIGRATIONS: Migrations = (
@@ -143,7 +147,7 @@ class CachedCompleter:
             return self._put(key, request, completion) if completion.answered else completion
 
     def _get(self, key: str) -> Completion | None:
-        with _as_bad_input(self.path):
+        with as_bad_input(self.path, KIND):
             query = "SELECT completion FROM answer WHERE key = ?"
             row = self._file.execute(query, (key,)).fetchone()
         return None if row is None else msgspec.json.decode(row[0], type=Completion)
@@ -152,20 +156,20 @@ class CachedCompleter:
         """Store an answer; return it with the words that the file has for this request now."""
         texts = [msgspec.json.encode(each).decode() for each in (request, completion)]
         row = (key, self.name, *texts, datetime.now(UTC).isoformat(timespec="seconds"))
-        with _as_bad_input(self.path), transaction(self._file):
+        with as_bad_input(self.path, KIND), transaction(self._file):
             self._file.execute("INSERT OR IGNORE INTO answer VALUES (?, ?, ?, ?, ?)", row)
         stored = self._get(key) or completion
         return msgspec.structs.replace(completion, text=stored.text, finish=stored.finish)
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    with _as_bad_input(path):
+    with as_bad_input(path, KIND):
         # Used on one thread at a time: that of `running`'s loop, and the one that opens and closes.
         made = sqlite3.connect(
             path, timeout=TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False
         )
     try:
-        with _as_bad_input(path):
+        with as_bad_input(path, KIND):
             done = checked_version(made, KIND, migrations=MIGRATIONS, where=str(path))
             use_wal(made)
             made.execute("PRAGMA synchronous = NORMAL")
@@ -174,16 +178,3 @@ def _open(path: Path) -> sqlite3.Connection:
         made.close()
         raise
     return made
-
-
-@contextmanager
-def _as_bad_input(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise BadInput(
-            "a readable and writable cache of model answers",
-            got=str(error),
-            where=str(path),
-            fix="Give another path, or remove the file: its answers will be asked for again.",
-        ) from error

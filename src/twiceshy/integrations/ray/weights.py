@@ -7,14 +7,13 @@ end. Groups are dealt out whole by the hash of task and policy, so they may lie 
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twiceshy.errors import BadInput, missing_extra
+from twiceshy.errors import BadInput
 from twiceshy.files import whole_file
 from twiceshy.frontier.columns import choose_columns
 from twiceshy.frontier.weights import InputFile, Weighed, WeightSettings
@@ -24,6 +23,7 @@ from twiceshy.frontier.weights.duck import checked_target, copy_sidecar, opened
 from twiceshy.frontier.weights.refusing import Job, refuse_no_label
 from twiceshy.frontier.weights.rulings import check_settings
 from twiceshy.integrations.ray.parts import PART_ROWS, Part, list_files, read_part
+from twiceshy.integrations.ray.session import ray_session
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,7 +54,12 @@ def write_weights(
     chosen = settings or WeightSettings()
     check_settings(chosen)
     place = checked_target(target)
-    with _running():
+    with ray_session(
+        "weights on Ray",
+        store_bytes=_STORE_BYTES,
+        needs=("ray", "ray.data"),
+        instead="weigh without it (--engine duckdb)",
+    ):
         listing = list_files(paths, target=str(place))
         names = tuple(file.file for file in listing.files)
         picked = choose_columns(listing.types, columns or {}, where=names[0])
@@ -124,30 +129,6 @@ def _refuse_duplicates(marked: Dataset, *, n_buckets: int) -> None:
     )
     for _ in checked.iter_batches(batch_size=None):
         pass
-
-
-@contextmanager
-def _running() -> Iterator[None]:
-    """Have a Ray to run on; one that was started here is shut down at the end."""
-    try:
-        import ray
-        import ray.data
-    except ImportError as error:
-        raise missing_extra("weights on Ray", "ray") from error
-    if ray.is_initialized():
-        yield
-        return
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    ray.init(
-        include_dashboard=None if os.environ.get("RAY_ADDRESS") else False,
-        object_store_memory=None if os.environ.get("RAY_ADDRESS") else _STORE_BYTES,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-    )
-    try:
-        yield
-    finally:
-        ray.shutdown()
 
 
 @contextmanager

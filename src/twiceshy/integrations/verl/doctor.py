@@ -7,19 +7,18 @@ estimator", or, with an estimator of verl's own, never uses what was installed.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
-from twiceshy.errors import BadInput
+from twiceshy.errors import MissingExtra
 from twiceshy.evidence.report import Alarm, Report, Table
+from twiceshy.integrations.ray.session import imported_ray, ray_session
 from twiceshy.integrations.verl.launch import Finding, check_overrides
 from twiceshy.integrations.verl.probe import EXPECTED, probe
 from twiceshy.integrations.verl.versions import NEWEST, OLDEST, check_version, is_tested
@@ -27,10 +26,6 @@ from twiceshy.integrations.verl.versions import NEWEST, OLDEST, check_version, i
 OBJECT_STORE_BYTES = 100 * 2**20
 TIMEOUT_S = 300.0
 """How long a process may take to import verl and answer."""
-
-
-_LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
-"""Set to 0 before Ray is imported, a local Ray listens on 127.0.0.1 only, on Linux as well."""
 
 
 class Check(NamedTuple):
@@ -64,16 +59,21 @@ def examine(overrides: Sequence[str] = (), *, workers: bool = True) -> Report:
 
 def in_workers() -> list[Check]:
     """Ask one worker on each node of Ray."""
-    _before_ray()
     try:
-        import ray
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-    except ModuleNotFoundError as error:
-        return [Check("Ray worker", False, str(error), 'Run: pip install "twiceshy[ray]"')]
+        imported_ray("asking Ray's workers")
+    except MissingExtra as error:
+        return [Check("Ray worker", False, str(error.__cause__), error.fix)]
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
     checks: list[Check] = []
-    with ray_session() as nodes:
+    with ray_session(
+        "asking Ray's workers",
+        store_bytes=OBJECT_STORE_BYTES,
+        n_cpus=1,
+        instead="leave Ray out with --no-ray",
+    ) as ray:
         asked = {}
-        for node in nodes:
+        for node in (each for each in ray.nodes() if each["Alive"]):
             strategy = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
             remote = ray.remote(num_cpus=0)(probe)
             asked[node["NodeManagerAddress"]] = remote.options(
@@ -88,54 +88,6 @@ def in_workers() -> list[Check]:
                 fix = "Install twiceshy and verl on that node, in the Python that Ray runs."
                 checks.append(Check(name, False, told, fix))
     return checks
-
-
-@contextmanager
-def ray_session() -> Iterator[list[dict[str, Any]]]:
-    """Yield the living nodes of Ray; one that was started here is shut down again."""
-    import ray
-
-    ours = not ray.is_initialized()
-    if ours:
-        _start(ray)
-    try:
-        yield [node for node in ray.nodes() if node["Alive"]]
-    finally:
-        if ours:
-            ray.shutdown()
-
-
-def _start(ray: Any) -> None:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # Ray on its own coming defaults
-            ray.init(logging_level=logging.ERROR, log_to_driver=False, **_where())
-    except Exception as error:  # what Ray raises here is a plain Exception
-        told = str(error).strip().splitlines()
-        raise BadInput(
-            "a Ray that starts, or one in RAY_ADDRESS",
-            got=told[0] if told else type(error).__name__,
-            where="ray.init",
-            fix="Try again when the machine is less busy, or leave Ray out with --no-ray.",
-        ) from error
-
-
-def _before_ray() -> None:
-    """Set what Ray reads when it is imported."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if not os.environ.get("RAY_ADDRESS"):
-        os.environ.setdefault(_LOOPBACK, "0")
-
-
-def _where() -> dict[str, Any]:
-    if os.environ.get("RAY_ADDRESS"):
-        return {}
-    return {
-        "num_cpus": 1,
-        "include_dashboard": False,
-        "object_store_memory": OBJECT_STORE_BYTES,
-        "_node_ip_address": "127.0.0.1",
-    }
 
 
 def _version() -> Check:
