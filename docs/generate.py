@@ -26,6 +26,7 @@ VERBS = (
     "audit collapse",
     "audit shortcuts",
     "collect textworld",
+    "doctor trl",
     "doctor verl",
     "train",
     "reproduce",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,6 +18,30 @@ app = typer.Typer(
 @app.callback()
 def root() -> None:
     """Prove that a trainer uses this package."""
+
+
+@app.command("trl")
+def trl(
+    config: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="CONFIG",
+            help="Settings of a run, JSON or YAML: a GRPOConfig's, and an OutcomeConfig's under "
+            "outcomes. Traps among them are alarms.",
+        ),
+    ] = None,
+    step: Annotated[
+        bool, typer.Option("--step/--no-step", help="Train a tiny model on the CPU, in seconds.")
+    ] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Prove that TRL trains by this package: GRPO gives TRL's own steps, NSR gives others.
+
+    Looks at the versions of TRL, torch and vLLM, and at the settings of a run where they are given.
+    """
+    from twiceshy.integrations.trl.doctor import examine
+
+    show(examine(config, step=step), as_json=as_json)
 
 
 @app.command("verl")

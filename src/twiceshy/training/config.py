@@ -22,7 +22,7 @@ import difflib
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 import torch
@@ -49,6 +49,7 @@ from twiceshy.training.update import StepObjective, per_drawn_token
 AnyTask = Countdown | Change | Chain | ReasoningGym
 AnyModel = PolicyConfig | HfConfig
 Option = int | float | str
+C = TypeVar("C", bound=msgspec.Struct)
 
 
 class ObjectiveConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -274,9 +275,27 @@ def parse_config(text: str, *, where: str = "config", overrides: Sequence[str] =
     for line in overrides:
         raw = _merged(raw, _toml(line, where=f"override {line!r}"))
     _name_default_model(raw)
-    _refuse_unknown(raw, RunConfig, path="", where=where)
+    return config_of(raw, RunConfig, where=where)
+
+
+def config_of(raw: dict[str, Any], kind: type[C], *, where: str) -> C:
+    """Return plain values as a config of one kind.
+
+    Args:
+        raw: As read from a file.
+        kind: A struct of settings.
+        where: What to call it in errors.
+
+    Raises:
+        BadInput: A key is unknown (with near matches), or a value is wrong.
+
+    Example:
+        >>> config_of({"n_steps": 5}, RlConfig, where="rl").n_steps
+        5
+    """
+    _refuse_unknown(raw, kind, path="", where=where)
     try:
-        return msgspec.convert(raw, RunConfig, strict=True)
+        return msgspec.convert(raw, kind, strict=True)
     except msgspec.ValidationError as error:
         if isinstance(error.__cause__, BadInput):
             raise error.__cause__ from None

@@ -35,15 +35,26 @@ def check_version(found: str | None = None) -> str:
         '1.16.2'
     """
     seen = _installed() if found is None else found
-    if not OLDEST <= _minor(seen) <= NEWEST or _minor(seen) == UNTRIED:
+    if not is_tested(seen):
         oldest, newest = (".".join(map(str, each)) for each in (OLDEST, NEWEST))
         warnings.warn(
             f"twiceshy.integrations.trl was tested with TRL {oldest} to {newest}, not with {seen}."
-            f' For one: pip install "trl=={newest}.*".',
+            " To see whether it works: twiceshy doctor trl. For a tested one: "
+            f'pip install "trl=={newest}.*".',
             UserWarning,
             stacklevel=2,
         )
     return seen
+
+
+def is_tested(found: str) -> bool:
+    """Return whether the tests were run against a version of these two numbers.
+
+    Example:
+        >>> is_tested("1.16.2"), is_tested("1.15.0"), is_tested("main")
+        (True, False, False)
+    """
+    return OLDEST <= _minor(found) <= NEWEST and _minor(found) != UNTRIED
 
 
 def _installed() -> str:

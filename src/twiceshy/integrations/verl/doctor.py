@@ -14,28 +14,19 @@ import warnings
 from collections.abc import Sequence
 from importlib.metadata import entry_points
 from importlib.util import find_spec
-from typing import Any, NamedTuple
+from typing import Any
 
 from twiceshy.errors import MissingExtra
-from twiceshy.evidence.report import Alarm, Report, Table
+from twiceshy.evidence.report import Alarm, Report
+from twiceshy.integrations.checks import Check, checks_report
 from twiceshy.integrations.ray.session import imported_ray, ray_session
-from twiceshy.integrations.verl.launch import Finding, check_overrides
+from twiceshy.integrations.verl.launch import check_overrides
 from twiceshy.integrations.verl.probe import EXPECTED, probe
 from twiceshy.integrations.verl.versions import NEWEST, OLDEST, check_version, is_tested
 
 OBJECT_STORE_BYTES = 100 * 2**20
 TIMEOUT_S = 300.0
 """How long a process may take to import verl and answer."""
-
-
-class Check(NamedTuple):
-    """One thing that was looked at."""
-
-    name: str
-    ok: bool | None
-    """None where it could not be looked at, which is not a failure of the plug-in."""
-    found: str
-    fix: str = ""
 
 
 def examine(overrides: Sequence[str] = (), *, workers: bool = True) -> Report:
@@ -54,7 +45,16 @@ def examine(overrides: Sequence[str] = (), *, workers: bool = True) -> Report:
     checks = [_version(), _entry_point(), _policy(), _in_fresh_process(), _sampler()]
     if workers:
         checks += in_workers()
-    return _report(checks, findings)
+    return checks_report(
+        checks,
+        kind="doctor verl",
+        title="verl and twiceshy",
+        all_well="verl knows twiceshy in every process that was asked.",
+        alarms=[
+            Alarm(name=each.where, severity=each.severity, message=f"{each.where} {each.message}")
+            for each in findings
+        ],
+    )
 
 
 def in_workers() -> list[Check]:
@@ -142,36 +142,3 @@ def _sampler() -> Check:
     found = find_spec("transfer_queue") is not None
     fix = "Only for the sampler KeepAllWrong: pip install TransferQueue"
     return Check("TransferQueue", found or None, "installed" if found else "not installed", fix)
-
-
-def _report(checks: Sequence[Check], findings: Sequence[Finding]) -> Report:
-    failed = [check for check in checks if check.ok is False]
-    alarms = [
-        Alarm(name=c.name, severity="alarm", message=f"{c.name}: {c.found}. {c.fix}")
-        for c in failed
-    ]
-    alarms += [
-        Alarm(name=f.where, severity=f.severity, message=f"{f.where} {f.message}") for f in findings
-    ]
-    ok = not any(alarm.severity == "alarm" for alarm in alarms)
-    say = {True: "yes", False: "NO", None: "not needed"}
-    first = (
-        "verl knows twiceshy in every process that was asked."
-        if not failed
-        else f"{len(failed)} of {len(checks)} checks failed."
-    )
-    return Report(
-        kind="doctor verl",
-        title="verl and twiceshy",
-        summary=(first,),
-        numbers={"checks": [check._asdict() for check in checks], "n_failed": len(failed)},
-        tables=(
-            Table(
-                title="Checks",
-                columns=("check", "ok", "found"),
-                rows=tuple((check.name, say[check.ok], check.found) for check in checks),
-            ),
-        ),
-        alarms=tuple(alarms),
-        ok=ok,
-    )
