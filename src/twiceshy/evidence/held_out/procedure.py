@@ -126,6 +126,11 @@ class _Setting:
     ruler: Ruler
     seed: int
 
+    def key(self, configuration: str) -> str:
+        """Return the checkpoint's key: all that a null run depends on."""
+        dealt = hashlib.sha256(self.fold.tobytes()).hexdigest()
+        return run_key(self.table, f"{configuration}|{sorted(self.miners)}|{dealt}|{self.seed}")
+
 
 def prove(
     table: EventTable,
@@ -173,18 +178,12 @@ def prove(
             is declared to be on both sides.
     """
     _check(table, miners, folds=folds, scores=scores or {})
-    if declared is not None:
-        fold = declared_folds(table, declared)
-    else:
-        n_folds = max(1, min(folds, np.unique(table.task).size))
-        n_splits = n_splits or _usual_splits(table)
-        fold = folds_by_task(table.task, n_folds=n_folds, n_splits=n_splits, seed=seed)
+    fold = _folds(table, declared, folds=folds, n_splits=n_splits, seed=seed)
     setting = _Setting(table, miners, fold, Ruler(table, fold=fold, seed=seed), seed)
-    dealt = hashlib.sha256(fold.tobytes()).hexdigest()
-    key = run_key(table, f"{configuration}|{sorted(miners)}|{dealt}|{seed}")
     real = _mine(setting, table.failed)
     tick = progress or _silent
     tick(1, n_null + 1)
+    key = setting.key(configuration)
     null = _null_runs(setting, n_null=n_null, key=key, checkpoint=checkpoint, tick=tick)
     arms = {
         name: _arm(setting, name, run=real[name], null=null, naive=naive, n_draws=n_draws)
@@ -230,6 +229,22 @@ def _check(
                 got=str(values.shape),
                 where=f"scores[{name!r}]",
             )
+
+
+def _folds(
+    table: EventTable,
+    declared: NDArray[np.bool_] | None,
+    *,
+    folds: int,
+    n_splits: int | None,
+    seed: int,
+) -> NDArray[np.int64]:
+    """Return the fold of each attempt in each split: as declared, else dealt by task."""
+    if declared is not None:
+        return declared_folds(table, declared)
+    n_folds = max(1, min(folds, np.unique(table.task).size))
+    n_splits = n_splits or _usual_splits(table)
+    return folds_by_task(table.task, n_folds=n_folds, n_splits=n_splits, seed=seed)
 
 
 def _usual_splits(table: EventTable) -> int:
