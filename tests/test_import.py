@@ -28,3 +28,15 @@ def test_the_public_names_resolve() -> None:
 
 def test_the_attempts_room_needs_no_database() -> None:
     assert not loaded_after("import twiceshy.attempts") & {"torch", "openai", "duckdb"}
+
+
+def test_the_command_line_runs_as_a_module() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "twiceshy", "audit", "nonsense"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "nonsense" in done.stderr
+    assert "twiceshy audit" in done.stderr
