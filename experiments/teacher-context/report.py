@@ -16,6 +16,7 @@ from twiceshy.files import write_whole
 
 Runs = Mapping[tuple[str, int], Done]
 COLOURS = {"none": "#333333", "critique": "#1b7837", "hint": "#5aae61", "solution": "#b2182b"}
+RATIOS = ("marker density", "length", "fork rate", "marker density over all tasks")
 PUBLISHED = (
     "| published (2603.24472, a 7B model, 800 right traces) | tokens | markers a 1,000 | "
     "teacher right | student AIME24 |\n|---|---|---|---|---|\n"
@@ -102,7 +103,7 @@ def teacher(runs: Runs, arm: str) -> dict[str, Any]:
             f"{name} ratio": mean_of(
                 [s[name]["value"] for s in signals if s[name]["value"] is not None]
             )
-            for name in ("marker density", "length", "fork rate")
+            for name in RATIOS
         },
     }
 
@@ -168,8 +169,8 @@ def markdown(numbers: Mapping[str, Any]) -> str:
     lines = [f"{numbers['n_runs']} of {numbers['n_runs_planned']} runs.", "", "## Teachers", ""]
     lines += [
         "| context | right | gap to student | traces | words | markers a 100 | density × | "
-        "length × | forks × | refused | warned |",
-        "|" + "---|" * 11,
+        "length × | forks × | density × over all tasks | refused | warned |",
+        "|" + "---|" * 12,
     ]
     for arm, t in numbers["teachers"].items():
         cells = [
@@ -178,7 +179,7 @@ def markdown(numbers: Mapping[str, Any]) -> str:
             show(t["n_traces"], 0),
             show(t["words"], 1),
             show(t["markers_per_hundred"], 1),
-            *(show(t[f"{name} ratio"], 2) for name in ("marker density", "length", "fork rate")),
+            *(show(t[f"{name} ratio"], 2) for name in RATIOS),
             f"{t['refused']} of {t['n']}",
             f"{t['warned']} of {t['n']}",
         ]

@@ -74,7 +74,7 @@ afterthought. The last was added after one run each of "none" and "solution" at 
 class Size(msgspec.Struct, frozen=True, kw_only=True):
     """How much of everything."""
 
-    n_seeds: int = 8
+    n_seeds: int = 10
     n_traces: int = 800
     """Right traces a student learns from, as in the source."""
     epochs: tuple[int, ...] = (0, 1, 2, 4, 8)
@@ -233,7 +233,7 @@ class Pool(NamedTuple):
     mistakes: list[str | None]
     """The first wrong node of one of the base's failed answers."""
     own: list[Attempt]
-    """All four of its attempts at each."""
+    """All four of its attempts at every problem of training, in the pool or not."""
 
 
 def own_answers(base: TinyPolicy, size: Size, *, seed: int) -> tuple[list[tree.Problem], Drawn]:
@@ -259,8 +259,7 @@ def pool_of(base: TinyPolicy, arm: Arm, size: Size, *, seed: int) -> Pool:
     without a word more than the solution has, but for "check".
     """
     problems, own = own_answers(base, size, seed=seed)
-    attempts = as_attempts(own, policy="base")
-    pool = Pool([], [], [])
+    pool = Pool([], [], as_attempts(own, policy="base"))
     for i, problem in enumerate(problems):
         rows = range(4 * i, 4 * i + 4)
         named = [tree.first_mistake(problem, own.words[j]) for j in rows if not own.right[j]]
@@ -272,7 +271,6 @@ def pool_of(base: TinyPolicy, arm: Arm, size: Size, *, seed: int) -> Pool:
         if fits and len(pool.problems) < 5 * size.n_traces // 2:
             pool.problems.append(problem)
             pool.mistakes.append(mistake)
-            pool.own.extend(attempts[j] for j in rows)
     return pool
 
 

@@ -90,6 +90,31 @@ def test_one_marker_among_many_words_is_too_rare_to_judge() -> None:
     }
 
 
+def test_traces_from_tasks_that_ask_for_no_doubt_are_warned_of() -> None:
+    easy = [said(100 + i, f"{SURE} maybe " + "so " * (i % 5)) for i in range(N)]
+    own = [*OWN, *easy]
+    report = check_traces(easy, own)
+    assert signal(report, "marker density")["value"] == pytest.approx(1.0)
+    whole = signal(report, "marker density over all tasks")
+    words_easy, words_hard = (
+        sum(13 + i % 5 for i in range(N)),
+        sum(17 * (6 + i % 3) for i in range(N)),
+    )
+    markers_hard = sum(4 * (6 + i % 3) for i in range(N))  # wait, maybe, not right, check
+    expected = (N / words_easy) / ((N + markers_hard) / (words_easy + words_hard))
+    assert whole["value"] == pytest.approx(expected)
+    assert report.ok
+    assert [(a.name, a.severity) for a in report.alarms] == [
+        ("marker density over all tasks fell", "warning")
+    ]
+    assert "easier tasks" in report.summary[0]
+    assert signal(check_traces(own, own), "marker density over all tasks")["value"] is None
+    surer = check_traces(
+        [*each(SURE, times=14), *easy], [*own, *[said(200 + i, DOUBTFUL) for i in range(N)]]
+    )
+    assert {a.name for a in surer.alarms} == {"marker density fell"}
+
+
 def test_only_right_traces_count_and_the_others_are_counted() -> None:
     wrong = [said(i, SURE, right=False) for i in range(N)]
     unjudged = [said(i, SURE, right=None) for i in range(N)]

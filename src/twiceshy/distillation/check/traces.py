@@ -16,7 +16,9 @@ from twiceshy.distillation.check.comparing import (
     UNMEASURED,
     Numbers,
     density_ratio,
+    mean_of,
     share,
+    unpaired_ratio,
 )
 from twiceshy.distillation.check.features import (
     Trace,
@@ -31,17 +33,21 @@ from twiceshy.distillation.check.signals import (
     LENGTH_FALL,
     MIN_TASKS,
 )
-from twiceshy.evidence.report import Alarm, Report, Table
+from twiceshy.evidence.report import Alarm, Report, Severity, Table
 from twiceshy.evidence.stats import Estimate
 
 SIGNALS_TO_REFUSE = 2
 _SHOWN = 10
 
 
+DENSITY, SELECTION = "marker density", "marker density over all tasks"
+
+
 class _Signal(NamedTuple):
     name: str
     ratio: Estimate
     threshold: float
+    note: str = ""
 
     @property
     def is_clear(self) -> bool:
@@ -64,13 +70,18 @@ def check_traces(
     refuse; one warns, except that length alone is only noted: shorter traces lose nothing by
     themselves (NoWait, 2506.08343; OPSDC, 2603.05433).
 
+    A fourth only warns: the marker density over all traces, at whatever tasks, where the student
+    has right traces at other tasks too. Right traces at tasks that ask for no search look as they
+    should task by task, and in `experiments/teacher-context` a student of them lost its search.
+
     Source: Kim et al. (2603.24472), where correct traces written under the full solution had 0.14
     times the length and 0.34 times the marker density, and students of such traces fell from 54.8
     to 20.2 on AIME24. Differs: densities beside counts, whole words, by function, paired by task.
 
     Args:
         candidates: Traces to learn from; only successes are compared, the others are counted.
-        own: The student's attempts at the same tasks without help; again the successes.
+        own: The student's attempts without help, at the same tasks and, for the fourth signal, at
+            others of the kind; again the successes.
         language: Of the traces, or a lexicon; None tells it from the words.
         seed: Of the bootstrap.
 
@@ -150,23 +161,45 @@ def _signals(
 
     forks = UNMEASURED if threshold is None else ratio(lambda x: (x.forks(threshold), x.length))
     return (
-        _Signal("marker density", ratio(lambda x: (x.n_of(None), x.length)), DENSITY_FALL),
+        _Signal(DENSITY, ratio(lambda x: (x.n_of(None), x.length)), DENSITY_FALL),
         _Signal("length", ratio(lambda x: (x.length, 1)), LENGTH_FALL),
         _Signal("fork rate", forks, FORK_FALL),
+        _Signal(
+            SELECTION,
+            _selection(before, after, seed=seed),
+            DENSITY_FALL,
+            note=" The traces are from tasks at which it doubts less.",
+        ),
     )
+
+
+def _selection(before: Sequence[Trace], after: Sequence[Trace], *, seed: int) -> Estimate:
+    """Of all traces, paired or not; undefined where the student has tried no other tasks."""
+    own, other = by_task(before), by_task(after)
+    if len(own.keys() - other.keys()) < MIN_TASKS or len(other) < MIN_TASKS:
+        return UNMEASURED
+    sides = [
+        [mean_of(each, lambda x: (x.n_of(None), x.length)) for each in side.values()]
+        for side in (own, other)
+    ]
+    found = unpaired_ratio(*sides, seed=seed)
+    n_events = sum(trace.n_of(None) or 0 for trace in before)
+    return found if n_events >= FEWEST_EVENTS else found._replace(low=None, high=None)
 
 
 def _alarms(signals: Sequence[_Signal]) -> tuple[Alarm, ...]:
     clear = [signal for signal in signals if signal.is_clear]
-    refused = len(clear) >= SIGNALS_TO_REFUSE
+    if any(signal.name == DENSITY for signal in clear):  # surer at the same tasks says more
+        clear = [signal for signal in clear if signal.name != SELECTION]
+    refused = sum(signal.name != SELECTION for signal in clear) >= SIGNALS_TO_REFUSE
     return tuple(
         Alarm(
             name=f"{signal.name} fell",
-            severity="alarm" if refused else "info" if signal.name == "length" else "warning",
+            severity=_severity(signal, refused=refused),
             message=(
                 f"{signal.name} is {signal.ratio.value:.2f} [{signal.ratio.low:.2f}, "
                 f"{signal.ratio.high:.2f}] times that of the student's own right traces "
-                f"({signal.ratio.n} tasks; threshold {signal.threshold:g})."
+                f"({signal.ratio.n} tasks; threshold {signal.threshold:g}).{signal.note}"
             ),
             value=signal.ratio.value,
             threshold=signal.threshold,
@@ -174,6 +207,12 @@ def _alarms(signals: Sequence[_Signal]) -> tuple[Alarm, ...]:
         )
         for signal in clear
     )
+
+
+def _severity(signal: _Signal, *, refused: bool) -> Severity:
+    if signal.name == SELECTION:
+        return "warning"
+    return "alarm" if refused else "info" if signal.name == "length" else "warning"
 
 
 def _summary(numbers: Mapping[str, Any], alarms: Sequence[Alarm]) -> tuple[str, ...]:
@@ -189,7 +228,7 @@ def _summary(numbers: Mapping[str, Any], alarms: Sequence[Alarm]) -> tuple[str, 
     )
     if numbers["n_tasks_both"] < MIN_TASKS:
         lines.append(f"Fewer than {MIN_TASKS} tasks have both, so nothing is refused.")
-    if _is_too_rare(numbers["signals"]["marker density"]):
+    if _is_too_rare(numbers["signals"][DENSITY]):
         lines.append(
             f"The student's own right traces hold fewer than {FEWEST_EVENTS} markers at these "
             "tasks: their density is shown and not judged."
@@ -211,6 +250,8 @@ def _verdict(alarms: Sequence[Alarm]) -> str:
     if any(alarm.severity == "alarm" for alarm in alarms):
         return "Refused: these traces are surer than the student is when it is right."
     if any(alarm.severity == "warning" for alarm in alarms):
+        if all(alarm.name == f"{SELECTION} fell" for alarm in alarms):
+            return "These traces doubt less than the student does: they are from easier tasks."
         return "One signal that these traces are surer than the student's own."
     return "No sign that these traces are surer than the student's own."
 
