@@ -321,6 +321,180 @@ def test_fixed_and_moving_teachers() -> None:
         torch.testing.assert_close(mine.detach(), theirs)
 
 
+def test_a_rest_rounded_away_costs_no_ten_thousand_nats() -> None:
+    """In 32 bits two tokens hold all of the sure one's mass; the other says 2 % of the rest."""
+    sure, unsure = torch.full((1, 10), -30.0), torch.zeros(1, 10)
+    sure[0, 0], unsure[0, 0] = 0.0, 6.0
+    one, other = sure.log_softmax(-1), unsure.log_softmax(-1)
+    for student, teacher, alpha in ((one, other, 0.0), (other, one, 1.0)):
+        logits = student.clone().requires_grad_()
+        pair = on_support(logits.log_softmax(-1), top_support(teacher, 2))
+        part, whole = divergence(*pair, alpha=alpha), divergence(student, teacher, alpha=alpha)
+        assert 0.2 < part.item() < whole.item() < 0.51
+        part.sum().backward()
+        assert logits.grad is not None
+        assert logits.grad.abs().max() < 1.0
+
+
+def test_a_row_is_filled_up_with_minus_infinity() -> None:
+    student = torch.tensor([[0.2, 0.5, 0.3], [0.2, 0.5, 0.3]], dtype=torch.float64).log()
+    filled = torch.tensor([[0.7, 0.0, 0.0], [0.6, 0.1, 0.0]], dtype=torch.float64).log()
+    support = Support(torch.tensor([[1, 0, 0], [0, 1, -1]]), filled)
+    ours, taught = (each.exp() for each in on_support(student, support))
+    torch.testing.assert_close(ours[0], torch.tensor([0.5, 0, 0, 0.5]).double())
+    torch.testing.assert_close(taught[0], torch.tensor([0.7, 0, 0, 0.3]).double())
+    torch.testing.assert_close(ours[1], torch.tensor([0.2, 0.5, 0, 0.3]).double())
+    torch.testing.assert_close(taught[1], torch.tensor([0.6, 0.1, 0, 0.3]).double())
+
+
+def test_a_support_on_which_the_student_says_nothing_has_a_gradient() -> None:
+    logits = torch.tensor([[-math.inf, 0.0, 0.0]], requires_grad=True)
+    support = Support(torch.tensor([[0]]), torch.tensor([[0.5]]).log())
+    divergence(*on_support(logits.log_softmax(-1), support), alpha=0.5).sum().backward()
+    assert logits.grad is not None
+    assert bool(torch.isfinite(logits.grad).all())
+
+
+def test_the_support_may_be_the_students() -> None:
+    student = torch.tensor([[0.1, 0.2, 0.7]]).log()
+    teacher = torch.tensor([[0.6, 0.3, 0.1]]).log()
+    support = top_support(teacher, 2, by=student)
+    assert support.tokens.tolist() == [[2, 1]]
+    torch.testing.assert_close(support.logp.exp(), torch.tensor([[0.1, 0.3]]))
+    even = top_support(torch.full((4,), 0.25).log(), 3)  # ties: any, but each once
+    assert len(set(even.tokens.tolist())) == 3
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("alpha", [0.0, 0.5, 1.0])
+def test_sixteen_bits_are_not_summed_in_sixteen_bits(dtype: torch.dtype, alpha: float) -> None:
+    logits = drawn(0, 2, 3, 1000).float() * 3
+    near = logits + 0.1 * drawn(1, 2, 3, 1000).float()
+    mask = torch.ones(2, 3, dtype=torch.bool)
+    given = [each.to(dtype).log_softmax(-1) for each in (logits, near)]
+    exact = [each.to(dtype).double().log_softmax(-1) for each in (logits, near)]
+    one = match(*given, mask=mask, denominator=denominator_of(mask), alpha=alpha)
+    other = match(*exact, mask=mask, denominator=denominator_of(mask), alpha=alpha)
+    assert one.value.dtype == torch.float32
+    assert one.value.item() == pytest.approx(other.value.item(), rel=0.08)
+    assert bool((one.per_token > 0).all())
+    kept = on_support(given[0], top_support(given[1], 900))
+    for each in kept:
+        torch.testing.assert_close(each.exp().sum(-1), torch.ones(2, 3))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("other", [torch.bfloat16, torch.float16, torch.float32])
+@pytest.mark.parametrize("autocast", [False, True])
+def test_tiles_in_mixed_precision(
+    dtype: torch.dtype, other: torch.dtype, *, autocast: bool
+) -> None:
+    hidden = drawn(0, 5, 3).to(dtype).requires_grad_()
+    weight = drawn(1, 7, 3).to(dtype).requires_grad_()
+    head = TeacherHead(drawn(2, 5, 4).to(other), drawn(3, 7, 4).to(other))
+    weights = drawn(4, 5).abs().float()
+    whole = (hidden.float() @ weight.float().t()).log_softmax(-1)
+    target = (head.hidden.float() @ head.weight.float().t()).log_softmax(-1)
+    plain = (weights * divergence(whole, target)).sum()
+    expected = torch.autograd.grad(plain, (hidden, weight))
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+        done = fused_match(hidden, weight, teacher=head, row_weights=weights, tile_rows=2)
+    torch.testing.assert_close(done.value, plain.detach(), check_dtype=True)
+    torch.testing.assert_close(torch.autograd.grad(done.value, (hidden, weight)), expected)
+
+
+def test_no_gradient_reaches_the_teacher() -> None:
+    mask = torch.ones(1, 2, dtype=torch.bool)
+    by_all = denominator_of(mask)
+    teacher = drawn(1, 1, 2, 4).requires_grad_()
+    taught = teacher.log_softmax(-1)
+    logits = drawn(0, 1, 2, 4).requires_grad_()
+    student = logits.log_softmax(-1)
+    token = taught[..., 0]
+    values = [
+        match(student, taught, mask=mask, denominator=by_all).value,
+        divergence(*on_support(student, Support(taught.topk(2).indices, taught.topk(2).values)))
+        .sum(),
+        trusted_teacher(
+            student[..., 0], teacher_logp=token, labels=torch.tensor([1]), mask=mask,
+            denominator=by_all,
+        ).value,
+        reinforce(
+            student[..., 0],
+            advantages=teacher_gap(student[..., 0], teacher_logp=token, mask=mask),
+            mask=mask, denominator=by_all,
+        ).value,
+    ]  # fmt: skip
+    for value in values:
+        (slope, none) = torch.autograd.grad(
+            value, (logits, teacher), retain_graph=True, allow_unused=True
+        )
+        assert bool(slope.any())
+        assert none is None
+
+
+def test_a_batch_in_which_nobody_was_judged_teaches_nothing() -> None:
+    mask = torch.tensor([[True, False], [True, True]])
+    logp = -drawn(0, 2, 2).abs()
+    nobody = torch.tensor([0, 0])
+    loss = trusted_teacher(
+        logp, teacher_logp=logp - 1, labels=nobody, mask=mask, denominator=denominator_of(mask)
+    )
+    assert loss.value.item() == 0
+    assert not bool(loss.coefficients.any())
+    gap = torch.tensor([[math.inf, math.nan], [1.0, math.nan]])
+    assert verifier_signed(nobody, gap, mask=mask).tolist() == [[0, 0], [0, 0]]
+    off = verifier_signed(torch.tensor([1, -1]), torch.tensor([[2.0, math.nan]] * 2),
+                          mask=torch.tensor([[True, False]] * 2))  # fmt: skip
+    assert off.tolist() == [[2, 0], [-2, 0]]
+
+
+def test_a_part_of_a_batch_without_a_token_adds_nothing() -> None:
+    off = torch.zeros(2, 3, dtype=torch.bool)
+    student = logps(0, 2, 3, 4).requires_grad_()
+    done = match(student, logps(1, 2, 3, 4), mask=off, denominator=Denominator("tokens", 5))
+    done.value.backward()
+    assert done.value.item() == 0
+    assert not bool(student.grad.any())  # pyrefly: ignore
+    empty = match(student[:, :0], student[:, :0], mask=off[:, :0], denominator=by_one)
+    assert empty.value.item() == 0
+
+
+class Tied(nn.Module):
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.words = nn.Embedding(3, 2)
+        self.head = nn.Linear(2, 3, bias=False)
+        self.head.weight = self.words.weight
+        nn.init.constant_(self.head.weight, value)
+        self.register_buffer("seen", torch.tensor([int(value)]))
+        self.register_buffer("scale", torch.tensor([value]))
+
+
+def test_a_tied_parameter_moves_once_and_buffers_follow() -> None:
+    student = Tied(1.0)
+    teacher = fixed_copy(Tied(0.0))
+    move(teacher, towards=student, rate=0.25)
+    assert teacher.get_parameter("head.weight") is teacher.get_parameter("words.weight")
+    assert teacher.get_parameter("words.weight").unique().tolist() == [0.25]
+    assert teacher.get_buffer("seen").tolist() == [1]
+    assert teacher.get_buffer("scale").tolist() == [0.25]
+    assert student.head.weight.unique().tolist() == [1.0]
+
+
+def test_a_slow_teacher_moves_in_32_bits_only() -> None:
+    student = nn.Linear(1, 1, bias=False).bfloat16()
+    nn.init.constant_(student.weight, 1.0)
+    coarse, fine = fixed_copy(student), fixed_copy(student, dtype=torch.float32)
+    nn.init.constant_(student.weight, 1.0625)
+    for teacher in (coarse, fine):
+        move(teacher, towards=student, rate=0.05)
+    assert coarse.get_parameter("weight").item() == 1.0
+    assert fine.get_parameter("weight").item() == pytest.approx(1.003125)
+    with pytest.raises(BadInput, match=r"bias: absent and \(1,\)"):
+        move(fine, towards=nn.Linear(1, 1), rate=0.1)
+
+
 def test_on_policy_share() -> None:
     rows = on_policy_rows(4000, share=0.25, seed=3)
     assert abs(float(rows.double().mean()) - 0.25) < 0.03
@@ -352,6 +526,34 @@ by_one = Denominator("tokens", 1)
             partial(on_support, LOGP, Support(torch.tensor([[0]]), torch.tensor([[-1.0]]))),
             "support",
         ),
+        (
+            partial(
+                on_support,
+                LOGP,
+                Support(torch.tensor([[[1, 1]]]), torch.tensor([[[-1.0, -1.0]]])),
+            ),
+            "token 1 twice",
+        ),
+        (
+            partial(on_support, LOGP, Support(torch.tensor([[[1]]]), torch.tensor([[[math.nan]]]))),
+            "at most 1",
+        ),
+        (partial(top_support, torch.zeros(3), 2, by=torch.zeros(4)), "by"),
+        (
+            partial(match, LOGP, LOGP[..., :1] * 0, mask=ONE, denominator=by_one),
+            "one vocabulary",
+        ),
+        (
+            partial(
+                match,
+                LOGP,
+                torch.full((1, 1, 3), 1 / 3).log(),
+                mask=ONE,
+                denominator=by_one,
+            ),
+            "one vocabulary",
+        ),
+        (partial(match, LOGP, LOGP - 1, mask=ONE, denominator=by_one), "sums to 1"),
         (
             partial(match, torch.full((1, 1, 2), 3.0), LOGP, mask=ONE, denominator=by_one),
             "log_softmax",
@@ -396,6 +598,11 @@ def test_bad_input_to_tiles() -> None:
             (hidden, weight),
             {"teacher": TeacherHead(hidden[:1], weight), "row_weights": ones},
             "2 teacher",
+        ),
+        (
+            (hidden, weight),
+            {"teacher": TeacherHead(hidden, torch.zeros(4, 2)), "row_weights": ones},
+            "hidden .M, E. and weight",
         ),
         ((hidden * math.nan, weight), {"teacher": head, "row_weights": ones}, "finite"),
     ]

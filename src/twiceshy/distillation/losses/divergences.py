@@ -12,6 +12,10 @@ The mixture's divergence goes to 0 at both ends while the ends themselves are KL
 scale jumps there**, by 1 / alpha near 0 and by 1 / (1 − alpha) near 1. A sweep over alpha at one
 learning rate compares step sizes. `normalised=True` divides by alpha · (1 − alpha), which joins the
 ends continuously.
+
+Log-probs of 16 bits are widened to float32: their sums over a vocabulary would otherwise be mostly
+rounding. What rounding took away before they came here is gone, so take
+`logits.float().log_softmax(-1)`.
 """
 
 from __future__ import annotations
@@ -44,7 +48,8 @@ def divergence(
     the clip works for every alpha, and a clipped entry has no gradient of its own.
 
     Args:
-        student: Log-probs, (…, V). Rows sum to 1 after exp.
+        student: Log-probs, (…, V), in float32 or float64; 16 bits see `widened`. Rows sum to 1
+            after exp.
         teacher: Log-probs of the same shape; no gradient flows into it.
         alpha: 0 forward KL, 1 reverse KL, between them Jensen–Shannon.
         entry_clip: Largest share of one vocabulary entry, in nats, above 0; None for no bound. It
@@ -73,14 +78,22 @@ def divergence(
 def entries(student: Tensor, teacher: Tensor, *, alpha: float) -> Tensor:
     """Return each vocabulary entry's share of the divergence, (…, V); the sum over V is it."""
     require_between(alpha, low=0, high=1, where="alpha")
-    _check_alike(student, teacher)
-    s, t = student.clamp(min=LOWEST_LOGP), teacher.detach().clamp(min=LOWEST_LOGP)
+    check_alike(student, teacher)
+    s = widened(student).clamp(min=LOWEST_LOGP)
+    t = widened(teacher.detach()).clamp(min=LOWEST_LOGP)
     if alpha == 0:
         return t.exp() * (t - s)
     if alpha == 1:
         return s.exp() * (s - t)
     mixture = torch.logaddexp(s + math.log1p(-alpha), t + math.log(alpha))
     return (1 - alpha) * s.exp() * (s - mixture) + alpha * t.exp() * (t - mixture)
+
+
+def widened(logp: Tensor) -> Tensor:
+    """Return log-probs in 32 bits at least; rows of 16 bits sum to 1 again, as before rounding."""
+    if logp.dtype.itemsize >= 4:
+        return logp
+    return logp.float().log_softmax(-1)
 
 
 def forward_kl(student: Tensor, teacher: Tensor) -> Tensor:
@@ -93,7 +106,12 @@ def reverse_kl(student: Tensor, teacher: Tensor) -> Tensor:
     return divergence(student, teacher, alpha=1.0)
 
 
-def _check_alike(student: Tensor, teacher: Tensor) -> None:
+def check_alike(student: Tensor, teacher: Tensor) -> None:
+    """Refuse log-probs of two shapes, as two vocabularies have.
+
+    Raises:
+        BadInput: If they differ.
+    """
     if student.shape == teacher.shape:
         return
     raise BadInput(

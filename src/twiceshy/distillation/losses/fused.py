@@ -11,6 +11,7 @@ alive at a time; its gradient is taken while it lives, and three GEMMs follow as
     grad_weight += grad_logits.T @ hidden_tile / temperature
 
 The gradient of a tile's logits is autograd's, of the same `divergence`: no formula stands twice.
+Input of 16 bits is computed and summed in float32, under autocast too, as in the fused head.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ class FusedMatch(NamedTuple):
     value: Tensor
     """Scalar."""
     per_row: Tensor
-    """Divergence of each row before its weight, (M,), nats; 0 where the weight is 0."""
+    """Divergence of each row before its weight, (M,), nats; 0 where the weight is 0. Both in 32
+    bits at least."""
 
 
 class TeacherHead(NamedTuple):
@@ -62,7 +64,8 @@ def fused_match(
 ) -> FusedMatch:
     """Return Σ row weight · divergence, at the memory of a few tiles.
 
-    Equal to `match` on the logits hidden @ weight.T / temperature; `backward()` works once.
+    Equal to `match` on the logits hidden @ weight.T / temperature; `backward()` works once. The
+    student's and the teacher's dtypes may differ.
 
     Args:
         hidden: The student's, (M, D): flatten sequences to rows.
@@ -91,6 +94,9 @@ def fused_match(
     require_between(temperature, low=1e-6, high=1e6, where="temperature")
     rows = row_weights.detach().nonzero()[:, 0]
     size = tile_rows or max(1, TILE_BYTES // (len(weight) * 4))
+    dtype = torch.promote_types(torch.promote_types(hidden.dtype, weight.dtype), torch.float32)
+    if isinstance(teacher, TeacherHead):
+        teacher = TeacherHead(teacher.hidden, teacher.weight.detach().to(dtype))
 
     def loss_of(logits: Tensor, at: Tensor) -> Tensor:
         student, taught = logits.log_softmax(-1), _teacher_rows(teacher, at, temperature)
@@ -100,8 +106,9 @@ def fused_match(
             target = taught
         return divergence(student, target, alpha=alpha, entry_clip=entry_clip)
 
-    tiles = _Tiles(rows, row_weights.detach(), size, temperature, loss_of)
-    return FusedMatch(*_Fused.apply(hidden, weight, tiles, torch.is_grad_enabled()))
+    tiles = _Tiles(rows, row_weights.detach().to(dtype), size, temperature, loss_of, dtype)
+    with torch.autocast(hidden.device.type, enabled=False):
+        return FusedMatch(*_Fused.apply(hidden, weight, tiles, torch.is_grad_enabled()))
 
 
 class _Tiles(NamedTuple):
@@ -110,6 +117,7 @@ class _Tiles(NamedTuple):
     size: int
     temperature: float
     loss_of: Callable[[Tensor, Tensor], Tensor]
+    dtype: torch.dtype
 
     def __iter__(self) -> Iterator[Tensor]:  # pyrefly: ignore
         return iter(self.rows.split(self.size) if len(self.rows) else ())
@@ -121,15 +129,18 @@ class _Fused(torch.autograd.Function):
         ctx: Any, hidden: Tensor, weight: Tensor, tiles: _Tiles, with_grad: bool
     ) -> tuple[Tensor, Tensor]:
         wanted = [with_grad and need for need in ctx.needs_input_grad[:2]]
+        ctx.dtypes = (hidden.dtype, weight.dtype)
         grads = [
-            torch.zeros_like(x) if want else None
+            torch.zeros_like(x, dtype=tiles.dtype) if want else None
             for x, want in zip((hidden, weight), wanted, strict=True)
         ]
-        per_row = hidden.new_zeros(len(hidden))
+        per_row = hidden.new_zeros(len(hidden), dtype=tiles.dtype)
+        head = weight.detach().to(tiles.dtype)
         for at in tiles:
-            losses, slope = _tile(hidden[at], weight, at, tiles, train=any(wanted))
+            rows = hidden.detach()[at].to(tiles.dtype)
+            losses, slope = _tile(rows, head, at, tiles, train=any(wanted))
             per_row[at] = losses
-            _add(grads, slope, at=at, hidden=hidden, weight=weight)
+            _add(grads, slope, at=at, hidden=rows, weight=head)
         value = (tiles.weights * per_row).sum()
         if not bool(torch.isfinite(value)):
             raise BadInput("a finite divergence", got=str(float(value)), where="fused_match")
@@ -143,7 +154,9 @@ class _Fused(torch.autograd.Function):
         if ctx.gradients is None:
             raise BadInput("one backward() per fused_match", got="a second one")
         grads, ctx.gradients = ctx.gradients, None
-        return *(None if part is None else part.mul_(grad) for part in grads), None, None
+        pairs = zip(grads, ctx.dtypes, strict=True)
+        scaled = (None if part is None else part.mul_(grad).to(kind) for part, kind in pairs)
+        return *scaled, None, None
 
 
 def _tile(
@@ -151,7 +164,7 @@ def _tile(
 ) -> tuple[Tensor, Tensor | None]:
     """Return the tile's divergences (R,) and d value / d (hidden @ weight.T), (R, V)."""
     with torch.enable_grad():
-        logits = (hidden.detach() @ weight.detach().t()).div_(tiles.temperature)
+        logits = (hidden @ weight.t()).div_(tiles.temperature)
         logits.requires_grad_(train)
         losses = tiles.loss_of(logits, at)
         weighted = (tiles.weights[at] * losses).sum()
@@ -167,9 +180,9 @@ def _add(
     if slope is None:
         return
     if grads[0] is not None:
-        grads[0][at] = slope @ weight.detach()
+        grads[0][at] = slope @ weight
     if grads[1] is not None:
-        grads[1].addmm_(slope.t(), hidden[at].detach())
+        grads[1].addmm_(slope.t(), hidden)
 
 
 def _teacher_rows(
@@ -178,7 +191,8 @@ def _teacher_rows(
     if isinstance(teacher, Support):
         return Support(teacher.tokens[at], teacher.logp[at])
     with torch.no_grad():
-        return (teacher.hidden[at] @ teacher.weight.t()).div_(temperature).log_softmax(-1)
+        rows = teacher.hidden[at].to(teacher.weight.dtype)
+        return (rows @ teacher.weight.t()).div_(temperature).log_softmax(-1)
 
 
 def _check(
@@ -200,6 +214,12 @@ def _check(
             got=f"{len(teacher.weight)}",
             where="teacher.weight",
             fix="Another tokenizer: distil from the teacher's text instead.",
+        )
+    if isinstance(teacher, TeacherHead) and teacher.hidden.shape[1:] != teacher.weight.shape[1:]:
+        raise BadInput(
+            "a teacher's hidden (M, E) and weight (V, E)",
+            got=f"{tuple(teacher.hidden.shape)} and {tuple(teacher.weight.shape)}",
+            where="teacher",
         )
     n_rows = len(teacher.hidden if isinstance(teacher, TeacherHead) else teacher.tokens)
     if n_rows != len(hidden):

@@ -1,13 +1,13 @@
 """Losses that match whole distributions: GKD, SDFT, SDPO and OPSD are settings of one function.
 
-    student = student_logits.log_softmax(-1)                      # (N, T, V)
+    student = student_logits.float().log_softmax(-1)              # (N, T, V)
     done = match(student, teacher_logp, mask=mask, denominator=denominator_of(mask), alpha=0.5)
     done.value.backward()
 
 | method (source) | who answers | alpha | also |
 |---|---|---|---|
 | GKD (2306.13649) | student for a share of prompts (`on_policy_rows`), data for the rest | beta | |
-| SDFT (2601.19897), as in TRL | student | 0.5 | top 100 tokens, `importance` capped at 2 |
+| SDFT (2601.19897), as in TRL | student | 0.5 | the student's top 100, `importance` capped at 2 |
 | SDPO (2601.20802) | student; teacher sees a right sibling or the error | 1 or 0.5 | top K, cap 2 |
 | OPSD (2601.18734) | student; teacher sees the verified solution | 0 | `entry_clip` |
 
@@ -22,10 +22,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from twiceshy.distillation.losses.divergences import divergence
+from twiceshy.distillation.losses.divergences import check_alike, divergence, widened
 from twiceshy.errors import BadInput
 from twiceshy.objectives.checks import checked_logp, checked_mask, require_between
 from twiceshy.objectives.denominator import Denominator
+
+ROW_SLACK = 2e-3
+"""How far, in nats, rounding may take the sum of a row of 32 bits from 1. Ours."""
 
 
 class Matched(NamedTuple):
@@ -55,7 +58,8 @@ def match(
 
     Args:
         student: Log-probs over V categories, (N, T, V): of the vocabulary, or from `on_support`.
-        teacher: The same of the teacher; what lies off the mask may be anything.
+        teacher: The same of the teacher, of the student's shape; what lies off the mask may be
+            anything, in both.
         mask: Response tokens, bool (N, T).
         denominator: Of the whole batch.
         alpha: 0 forward KL, 1 reverse KL, between them Jensen–Shannon; see `divergences` for the
@@ -65,7 +69,8 @@ def match(
             p (PACED, 2603.11178). No gradient flows into them.
 
     Raises:
-        BadInput: If shapes differ, or a log-prob on the mask is NaN or infinite upwards.
+        BadInput: If shapes differ, as over two vocabularies, or a row on the mask does not sum to
+            1 after exp: logits, a part of the vocabulary, NaN.
 
     Example:
         >>> from twiceshy.objectives import denominator_of
@@ -80,9 +85,10 @@ def match(
     _check(student, teacher, mask=rows)
     on = rows[..., None]
     flat = torch.zeros_like(student)
-    s, t = torch.where(on, student, flat), torch.where(on, teacher, flat)
+    s = widened(torch.where(on, student, flat))
+    t = widened(torch.where(on, teacher.detach(), flat))
     tokens = divergence(s, t, alpha=alpha, entry_clip=entry_clip) * rows
-    shares = denominator.token_weights(rows, dtype=student.dtype) * _weights(weights, mask=rows)
+    shares = denominator.token_weights(rows, dtype=tokens.dtype) * _weights(weights, mask=rows)
     per_token = tokens.detach()
     return Matched((shares * tokens).sum(), per_token, _metrics(s, t, per_token, mask=rows))
 
@@ -141,16 +147,18 @@ def _check(student: Tensor, teacher: Tensor, *, mask: Tensor) -> None:
             got=str(tuple(student.shape)),
             where="student",
         )
+    check_alike(student, teacher)
     for name, logp in (("student", student), ("teacher", teacher)):
-        if logp.shape[:2] != mask.shape:
-            continue  # divergence() names the difference
-        highest = logp.detach().amax(-1)[mask]
-        if bool((~torch.isfinite(highest) | (highest > 1e-3)).any()):
+        total = logp.detach().logsumexp(-1)[mask]
+        off = ~(total.abs() <= max(ROW_SLACK, 8 * torch.finfo(logp.dtype).eps))
+        if bool(off.any()):
             raise BadInput(
-                "log-probs, at most 0, with a likeliest token at every position",
-                got=f"{float(highest.max()):g} or NaN",
+                "log-probs whose exp sums to 1 at every position of the mask",
+                got=f"a sum of exp({float(total[off][0]):g}) "
+                f"({int(off.sum())} of {total.numel()} positions)",
                 where=name,
-                fix="Give logits.log_softmax(-1), not logits.",
+                fix="Give logits.log_softmax(-1), not logits; a part of the vocabulary goes "
+                "through on_support.",
             )
 
 
@@ -161,7 +169,7 @@ def _metrics(
         return {
             "matched/n_tokens": mask.sum(),
             "matched/divergence_sum": per_token.sum(),
-            "matched/divergence_max": per_token.max(),
+            "matched/divergence_max": per_token.amax() if per_token.numel() else per_token.sum(),
             "matched/student_entropy_sum": (_entropy(student) * mask).sum(),
             "matched/teacher_entropy_sum": (_entropy(teacher) * mask).sum(),
         }

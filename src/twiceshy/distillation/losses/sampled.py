@@ -11,6 +11,8 @@ Shapes: `logp` and `teacher_logp` (N, T), nats, of the sampled tokens; `mask` bo
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -81,7 +83,8 @@ def verifier_signed(labels: Tensor, gap: Tensor, *, mask: Tensor) -> Tensor:
     sign = verified_labels(labels)
     require_shape(gap, like=checked_mask(mask), where="gap")
     require_shape(sign, like=mask[:, 0], where="labels")
-    return sign[:, None] * gap.detach().abs() * mask
+    kept = mask & (sign != 0)[:, None]
+    return torch.where(kept, sign[:, None] * gap.detach().abs(), 0.0)
 
 
 def trusted_teacher(
@@ -132,7 +135,7 @@ def trusted_teacher(
     trust = _trust(teacher - student.detach(), labels=labels, mask=mask, deadband=deadband)
     gap = teacher - student
     scaled = gap.square() / (2 * tau)
-    loss = trust * (torch.log(torch.tensor(2.0, dtype=gap.dtype)) + _minus_softplus(-scaled))
+    loss = trust * (math.log(2) + _minus_softplus(-scaled))
     slope = (-trust * torch.sigmoid(-scaled) * gap / tau).detach()
     still = torch.zeros_like(mask)
     terms = Terms(loss, slope, torch.ones_like(slope), still)
