@@ -185,6 +185,87 @@ def test_the_teacher_is_asked_the_task_and_shown_the_context() -> None:
     assert prompt.startswith("2 + 3?\n\nThe right answer is: 5")
 
 
+def reveals(hint: str, answer: str) -> bool | None:
+    material = Material(hints={"t": hint}, answers={"t": answer})
+    context = teacher_context(Rung.HINT, WRONG, group=GROUP, material=material)
+    assert isinstance(context, TeacherContext)
+    return context.reveals_answer
+
+
+def test_our_own_words_reveal_nothing_and_decimals_are_one_number() -> None:
+    assert reveals("Mind the heat.", "A") is False  # our heading is "A hint:"
+    assert reveals("Take A.", "A") is True
+    assert reveals("Not 15.5, not 5.5, not 0.5.", "5") is False
+    assert reveals("It is 5.", "5") is True
+    assert reveals("It is 5.5.", "5.5") is True
+
+
+def test_deliberation_that_never_ends_is_cut() -> None:
+    assert without_thinking("It is 5. <think>or is it 6") == "It is 5."
+    assert without_thinking("<think>or is it 6") == ""
+
+
+def test_an_empty_right_attempt_gives_way_to_the_next() -> None:
+    silent = tried("s", "<think>only thought</think>", outcome=Outcome.SUCCESS)
+    nothing = tried("n", outcome=Outcome.SUCCESS)
+    group = Group("t", "p", (nothing, silent, WRONG, RIGHT))
+    blank = Material(answers={"t": " "}, solutions={"t": ""})
+    for rung in (Rung.SOLUTION_WITHOUT_THINKING, Rung.ANSWER):
+        context = teacher_context(rung, WRONG, group=group, material=blank)
+        assert isinstance(context, TeacherContext), context
+        assert context.sources == ("r",)
+    only = Group("t", "p", (nothing, WRONG))
+    assert why_not(Rung.SOLUTION, WRONG, only) == "every right attempt at this task is empty"
+
+
+def test_a_named_step_that_is_not_the_policys_is_not_passed_over() -> None:
+    for step in (3, -1):
+        material = Material(failing_steps={"w": step})
+        context = teacher_context(Rung.CRITIQUE, WRONG, group=GROUP, material=material)
+        assert isinstance(context, NoContext)
+        assert "no step of the policy" in context.why
+    reply = Step(role="tool", text="?")
+    with pytest.raises(BadInput, match="a step of the policy: 1, got 0"):
+        failing_step(
+            Attempt(task="t", verdict=WRONG.verdict, steps=(reply, WRONG.steps[0])), told=0
+        )
+
+
+def test_the_error_of_any_of_several_calls_is_the_reply() -> None:
+    ask = Step(role="assistant", calls=(ToolCall(name="a"), ToolCall(name="b")))
+    fine, bad = Step(role="tool", text="ok"), Step(role="tool", text="?", error="no such file")
+    found = failing_step(Attempt(task="t", verdict=WRONG.verdict, steps=(ask, fine, bad, ask)))
+    assert found is not None
+    assert (found.index, found.why, found.reply) == (0, "error", "no such file")
+    own = Step(role="assistant", text="x", error="cannot be parsed")
+    found = failing_step(Attempt(task="t", verdict=WRONG.verdict, steps=(ask, fine, own)))
+    assert found is not None
+    assert (found.index, found.reply) == (2, "cannot be parsed")
+
+
+def test_attempts_that_differ_from_the_start_locate_nothing() -> None:
+    other = tried("o", "close", "roast", "eat", outcome=Outcome.SUCCESS)
+    assert failing_step(WRONG, right=[other]) is None
+    assert "no error is logged" in why_not(Rung.CRITIQUE, WRONG, Group("t", "p", (WRONG, other)))
+
+
+def test_sentences_of_a_lesson_end_once() -> None:
+    avoid = Lesson(
+        id="l", kind="avoid", text="Roast.", trigger="told to roast", action="Frying.",
+        instead="Use the oven.",
+    )  # fmt: skip
+    assert text_of(Rung.SKILL_MISTAKE, material=Material(lessons={"t": (avoid,)})).endswith(
+        "- When told to roast: Use the oven. Common mistake: Frying."
+    )
+
+
+def test_an_unknown_rung_is_told() -> None:
+    with pytest.raises(BadInput, match="one of none, hint, critique"):
+        teacher_context("critic", WRONG, group=GROUP)  # pyrefly: ignore
+    with pytest.raises(BadInput, match="rung"):
+        list(ladder([GROUP], rungs=["critic"]))  # pyrefly: ignore
+
+
 def test_another_tasks_attempt_is_refused() -> None:
     with pytest.raises(BadInput, match="an attempt at 'other'"):
         teacher_context(Rung.NONE, WRONG, group=Group("other", "p", ()))

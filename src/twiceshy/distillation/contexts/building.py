@@ -7,7 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from twiceshy.attempts import Attempt, Group, Outcome
-from twiceshy.distillation.contexts.failing_step import FailingStep, failing_step
+from twiceshy.distillation.contexts.failing_step import (
+    FailingStep,
+    failing_step,
+    policy_steps,
+)
 from twiceshy.distillation.contexts.thinking import (
     solution_of,
     trace_of,
@@ -30,8 +34,17 @@ class _Case(NamedTuple):
 
 
 class _Text(NamedTuple):
-    text: str
+    parts: tuple[tuple[str, str], ...]
+    """Words of ours, then what is shown: only the latter can give an answer away."""
     sources: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        return "\n".join(lead + shown for lead, shown in self.parts)
+
+    @property
+    def shown(self) -> str:
+        return "\n".join(shown for _, shown in self.parts)
 
 
 def teacher_context(
@@ -47,7 +60,7 @@ def teacher_context(
         material: What else is known.
 
     Raises:
-        BadInput: If the attempt is at another task than the group.
+        BadInput: If the rung is unknown, or the attempt is at another task than the group.
 
     Example:
         >>> from twiceshy.attempts import Step, Verdict
@@ -61,21 +74,22 @@ def teacher_context(
         >>> teacher_context(Rung.CRITIQUE, right, group=group).why
         'only a failure can be criticised; this is a success'
     """
+    rung = _rung(rung)
     if attempt.task != group.task:
         raise BadInput(f"an attempt at {group.task!r}", got=repr(attempt.task), where="attempt")
     siblings = (each for each in group.attempts if each.id != attempt.id)
     right = tuple(each for each in siblings if each.outcome is Outcome.SUCCESS)
     case = _Case(attempt, right, material or Material())
-    made = _BUILDERS[Rung(rung)](case)
+    made = _BUILDERS[rung](case)
     if isinstance(made, str):
-        return NoContext(rung=Rung(rung), task=attempt.task, attempt=attempt.id, why=made)
+        return NoContext(rung=rung, task=attempt.task, attempt=attempt.id, why=made)
     return TeacherContext(
-        rung=Rung(rung),
+        rung=rung,
         task=attempt.task,
         attempt=attempt.id,
         text=made.text,
         sources=made.sources,
-        reveals_answer=_reveals(made.text, _answer(case)),
+        reveals_answer=_reveals(made.shown, _answer(case)),
     )
 
 
@@ -88,8 +102,11 @@ def ladder(
     """Yield each rung's context for every scored attempt of the groups, attempt by attempt.
 
     Broken and unscored attempts have none: what was not judged cannot be taught from.
+
+    Raises:
+        BadInput: If a rung is unknown.
     """
-    wanted = tuple(rungs)
+    wanted = tuple(_rung(each) for each in rungs)
     for group in groups:
         for attempt in group.attempts:
             if attempt.outcome.is_scored:
@@ -97,13 +114,20 @@ def ladder(
                     yield teacher_context(rung, attempt, group=group, material=material)
 
 
+def _rung(name: str) -> Rung:
+    try:
+        return Rung(name)
+    except ValueError as error:
+        raise BadInput(f"one of {', '.join(Rung)}", got=repr(name), where="rung") from error
+
+
 def _none(case: _Case) -> _Text | str:  # noqa: ARG001
-    return _Text("")
+    return _Text(())
 
 
 def _hint(case: _Case) -> _Text | str:
     hint = case.material.hints.get(case.attempt.task)
-    return _Text(f"A hint:\n{hint}") if hint else "no hint is known for this task"
+    return _Text((("A hint:\n", hint),)) if hint else "no hint is known for this task"
 
 
 def _critique(case: _Case) -> _Text | str:
@@ -112,8 +136,10 @@ def _critique(case: _Case) -> _Text | str:
     if refusal:
         return refusal
     told = case.material.failing_steps.get(attempt.id)
+    if told is not None and told not in policy_steps(attempt):
+        return "the step that was named as the failing one is no step of the policy"
     found = failing_step(attempt, right=case.right, told=told)
-    words = case.material.critiques.get(attempt.id)
+    words = case.material.critiques.get(attempt.id, "")
     if found is None:
         return _Text(_criticised(attempt, None, words)) if words else _NOT_LOCATED
     sources = tuple(each for each in (attempt.id, found.sibling) if each)
@@ -125,17 +151,20 @@ _NOT_LOCATED = (
 )
 
 
-def _criticised(attempt: Attempt, found: FailingStep | None, words: str | None) -> str:
-    lines = ["An earlier attempt at this failed."]
+def _criticised(
+    attempt: Attempt, found: FailingStep | None, words: str
+) -> tuple[tuple[str, str], ...]:
+    parts = [("An earlier attempt at this failed.", "")]
     if found is not None:
-        lines.append(f"It went wrong here:\n{written(attempt.steps[found.index], thinking=False)}")
+        step = written(attempt.steps[found.index], thinking=False)
+        parts.append(("It went wrong here:\n", step))
         if found.reply:
-            lines.append(f"The reply was:\n{found.reply}")
-        if found.instead and words is None:
-            lines.append(f"An attempt that succeeded did this there instead:\n{found.instead}")
+            parts.append(("The reply was:\n", found.reply))
+        if found.instead and not words:
+            parts.append(("An attempt that succeeded did this there instead:\n", found.instead))
     if words:
-        lines.append(words)
-    return "\n".join(lines)
+        parts.append(("", words))
+    return tuple(parts)
 
 
 def _skill_mistake(case: _Case) -> _Text | str:
@@ -143,9 +172,8 @@ def _skill_mistake(case: _Case) -> _Text | str:
     if not lessons:
         return "no lesson is known for this task"
     pairs = "\n".join(f"- {_pair(lesson)}" for lesson in lessons)
-    return _Text(
-        f"From earlier attempts at tasks like this:\n{pairs}", tuple(x.id for x in lessons)
-    )
+    lead = "From earlier attempts at tasks like this:\n"
+    return _Text(((lead, pairs),), tuple(x.id for x in lessons))
 
 
 def _pair(lesson: Lesson) -> str:
@@ -153,17 +181,22 @@ def _pair(lesson: Lesson) -> str:
     when = f"When {lesson.trigger}: " if lesson.trigger else ""
     if not lesson.action:
         return lesson.text
-    skill = f"{when}{lesson.instead}. " if lesson.instead else when
-    return f"{skill}Common mistake: {lesson.action}." + (f" {lesson.why}" if lesson.why else "")
+    skill = f"{when}{_sentence(lesson.instead)} " if lesson.instead else when
+    mistake = f"Common mistake: {_sentence(lesson.action)}"
+    return f"{skill}{mistake} {lesson.why}".rstrip()
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def _answer_alone(case: _Case) -> _Text | str:
     answer = _answer(case)
     if answer is None:
         return "no reference answer is known and no right sibling gives one"
-    given = case.material.answers.get(case.attempt.task)
+    given = _given(case.material.answers, case)
     source = () if given is not None else (_first_answering(case),)
-    return _Text(f"The right answer is: {answer}", source)
+    return _Text((("The right answer is: ", answer),), source)
 
 
 def _solution_without_thinking(case: _Case) -> _Text | str:
@@ -177,16 +210,29 @@ def _full_solution(case: _Case) -> _Text | str:
 def _solution(
     case: _Case, of_text: Callable[[str], str], of_attempt: Callable[[Attempt], str]
 ) -> _Text | str:
-    given = case.material.solutions.get(case.attempt.task)
+    given = _given(case.material.solutions, case)
     if given is not None:
-        text, sources = of_text(given), ()
-    elif case.right:
-        text, sources = of_attempt(case.right[0]), (case.right[0].id,)
+        known = [(of_text(given), ())]
     else:
+        known = [(of_attempt(each), (each.id,)) for each in case.right]
+    if not known:
         return "no solution is known and no other attempt at this task succeeded"
-    if not text:
-        return "the solution is empty once its deliberation is taken out"
-    return _Text(f"A right solution:\n{text}", sources)
+    for text, sources in known:
+        if text.strip():
+            return _Text((("A right solution:\n", text),), sources)
+    return _EMPTY[of_attempt]
+
+
+_EMPTY: Mapping[Callable[[Attempt], str], str] = {
+    trace_of: "every right attempt at this task is empty",
+    solution_of: "the solution is empty once its deliberation is taken out",
+}
+
+
+def _given(known: Mapping[str, str], case: _Case) -> str | None:
+    """What the material says about the task; blank says nothing."""
+    text = known.get(case.attempt.task)
+    return text if text is not None and text.strip() else None
 
 
 def _verifier_output(case: _Case) -> _Text | str:
@@ -196,9 +242,8 @@ def _verifier_output(case: _Case) -> _Text | str:
     evidence = case.attempt.verdict.evidence
     if not evidence:
         return "the verdict carries no evidence"
-    return _Text(
-        f"An earlier attempt at this failed. The checker said:\n{evidence}", (case.attempt.id,)
-    )
+    lead = "An earlier attempt at this failed. The checker said:\n"
+    return _Text(((lead, evidence),), (case.attempt.id,))
 
 
 def _unless_failed(attempt: Attempt) -> str:
@@ -215,7 +260,7 @@ _A = {
 
 
 def _answer(case: _Case) -> str | None:
-    given = case.material.answers.get(case.attempt.task)
+    given = _given(case.material.answers, case)
     return given if given is not None else next((x.answer for x in case.right if x.answer), None)
 
 
@@ -224,10 +269,14 @@ def _first_answering(case: _Case) -> str:
 
 
 def _reveals(text: str, answer: str | None) -> bool | None:
-    """Whether the answer stands in the text as words of its own; None without an answer."""
+    """Whether the answer stands in the text as words of its own; None without an answer.
+
+    5 does not stand in 15, 5.5 or 0.5. In doubt it does, as A does in "A way".
+    """
     if answer is None or not answer.strip():
         return None
-    return re.search(rf"(?<!\w){re.escape(answer.strip())}(?!\w)", text) is not None
+    alone = rf"(?<!\w)(?<!\d\.){re.escape(answer.strip())}(?!\w)(?!\.\d)"
+    return re.search(alone, text) is not None
 
 
 _BUILDERS: Mapping[Rung, Callable[[_Case], _Text | str]] = {

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import NamedTuple
 
 from twiceshy.attempts import Attempt, Step
 from twiceshy.distillation.contexts.thinking import written
+from twiceshy.errors import BadInput
 
 
 class FailingStep(NamedTuple):
@@ -30,13 +32,17 @@ def failing_step(
     """Return the step that a critique should point at, or None when nothing tells.
 
     In this order: the step somebody named; the last step whose reply is typed as an error; the
-    first step that no right sibling takes after the same beginning. The last is a guess from
-    contrast: the departure need not be the mistake.
+    first step that no right sibling takes after the same beginning, of one step or more. The last
+    is a guess from contrast: the departure need not be the mistake. Attempts that differ from their
+    first step on are two ways to go, and tell nothing.
 
     Args:
         attempt: A failed attempt.
         right: Right attempts at the same task.
         told: Index of the failing step where it is known.
+
+    Raises:
+        BadInput: If the step that was named is not one of the policy's.
 
     Example:
         >>> from twiceshy.attempts import Outcome, Verdict
@@ -47,45 +53,51 @@ def failing_step(
         >>> found.index, found.why, found.instead
         (1, 'departs', 'roast')
     """
-    own = [index for index, step in enumerate(attempt.steps) if step.role == "assistant"]
-    index, why = _located(attempt, own, told=told)
+    own = policy_steps(attempt)
+    if told is not None and told not in own:
+        raise BadInput(
+            f"a step of the policy: {', '.join(map(str, own)) or 'there is none'}",
+            got=str(told),
+            where=f"attempt {attempt.id}",
+        )
+    index, why = (told, "told") if told is not None else _by_error(attempt, own)
     departure = _departure(attempt, right)
     if index is None and departure is not None:
         index, why = departure[0], "departs"
-    if index is None or not own:
+    if index is None:
         return None
     same = departure is not None and departure[0] == index
     instead, sibling = (departure[1], departure[2]) if same and departure else ("", "")
     return FailingStep(index, why, _reply(attempt.steps, index), instead, sibling)
 
 
-def _located(attempt: Attempt, own: list[int], *, told: int | None) -> tuple[int | None, str]:
-    if told is not None and 0 <= told < len(attempt.steps):
-        return told, "told"
+def policy_steps(attempt: Attempt) -> list[int]:
+    """Return the indices of the steps that the policy took."""
+    return [index for index, step in enumerate(attempt.steps) if step.role == "assistant"]
+
+
+def _by_error(attempt: Attempt, own: list[int]) -> tuple[int | None, str]:
     errors = [index for index, step in enumerate(attempt.steps) if step.error]
-    before = [index for index in own if errors and index < errors[-1]]
+    before = [index for index in own if errors and index <= errors[-1]]
     return (before[-1], "error") if before else (None, "")
 
 
 def _departure(attempt: Attempt, right: Sequence[Attempt]) -> tuple[int, str, str] | None:
     """Return (step, what the sibling did, its id) where the longest common beginning ends."""
-    mine = _policy_steps(attempt)
+    mine = _written_steps(attempt)
     best: tuple[int, str, str] | None = None
     for sibling in right:
-        theirs = _policy_steps(sibling)
+        theirs = _written_steps(sibling)
         shared = _shared(mine, theirs)
-        if shared < min(len(mine), len(theirs)) and (best is None or mine[shared][0] > best[0]):
+        parts = 0 < shared < min(len(mine), len(theirs))
+        if parts and (best is None or mine[shared][0] > best[0]):
             best = (mine[shared][0], theirs[shared][1], sibling.id)
-    # One step each, say two whole answers, share no beginning: nothing is located.
-    return best if best is not None and len(mine) > 1 else None
+    return best
 
 
-def _policy_steps(attempt: Attempt) -> list[tuple[int, str]]:
-    return [
-        (index, written(step, thinking=False))
-        for index, step in enumerate(attempt.steps)
-        if step.role == "assistant"
-    ]
+def _written_steps(attempt: Attempt) -> list[tuple[int, str]]:
+    own = policy_steps(attempt)
+    return [(index, written(attempt.steps[index], thinking=False)) for index in own]
 
 
 def _shared(mine: list[tuple[int, str]], theirs: list[tuple[int, str]]) -> int:
@@ -94,7 +106,7 @@ def _shared(mine: list[tuple[int, str]], theirs: list[tuple[int, str]]) -> int:
 
 
 def _reply(steps: Sequence[Step], index: int) -> str:
-    after = steps[index + 1] if index + 1 < len(steps) else None
-    if after is None or after.role == "assistant":
-        return ""
-    return after.error or ""
+    """The last error before the policy's next step: one step may make several calls."""
+    answers = takewhile(lambda step: step.role != "assistant", steps[index + 1 :])
+    errors = [step.error for step in (steps[index], *answers) if step.error]
+    return errors[-1] if errors else ""

@@ -7,6 +7,7 @@ import re
 from twiceshy.attempts import Attempt, Step
 
 _TAGGED = re.compile(r"<(think|thinking|reasoning)>.*?</\1>", re.DOTALL | re.IGNORECASE)
+_UNCLOSED = re.compile(r"<(think|thinking|reasoning)>.*\Z", re.DOTALL | re.IGNORECASE)
 _UNOPENED = re.compile(r"^.*?</(think|thinking|reasoning)>", re.DOTALL | re.IGNORECASE)
 
 
@@ -14,15 +15,18 @@ def without_thinking(text: str) -> str:
     """Return a text without the parts in think, thinking or reasoning tags.
 
     A closing tag without an opening one (a chat template that opens it in the prompt) ends
-    deliberation that began with the text.
+    deliberation that began with the text. An opening tag without a closing one (a text that was
+    cut) begins deliberation that goes on to the end.
 
     Example:
         >>> without_thinking("<think>hmm, 4?</think>The answer is 5.")
         'The answer is 5.'
         >>> without_thinking("hmm, 4?</think> 5")
         '5'
+        >>> without_thinking("It is 5. <think>or is it")
+        'It is 5.'
     """
-    return _UNOPENED.sub("", _TAGGED.sub("", text)).strip()
+    return _UNCLOSED.sub("", _UNOPENED.sub("", _TAGGED.sub("", text))).strip()
 
 
 def trace_of(attempt: Attempt) -> str:
