@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from twiceshy.attempts import Attempt, group_attempts
 from twiceshy.cli import inputs
+from twiceshy.cli.distill_material import material_of
 from twiceshy.cli.output import show
 from twiceshy.cli.provenance import with_manifest
 from twiceshy.distillation.check import Policies, check_gap, check_traces, collapse_alarm
@@ -86,20 +89,35 @@ def contexts(
     kind: Annotated[
         str, typer.Option("--for", help="Trainer that reads the file: sdft or sdpo.")
     ] = "sdpo",
+    material: Annotated[
+        Path | None,
+        typer.Option(
+            "--material",
+            help="JSONL, a task a line: hint, answer, solution, lessons, critiques, failing_steps.",
+        ),
+    ] = None,
     seed: inputs.Seed = 0,
     as_json: inputs.AsJson = False,
 ) -> None:
     """Write what a self-teacher sees about each scored attempt, for TRL's SDFT or SDPO."""
     if kind not in ("sdft", "sdpo"):
         raise BadInput("sdft or sdpo", got=repr(kind), where="--for")
-    with with_manifest(source.paths, seed=seed) as stamp:
+    files = [*source.paths, *([] if material is None else [str(material)])]
+    with with_manifest(files, seed=seed) as stamp:
         attempts = source.load().attempts
+        told = material_of(material, attempts=attempts, rung=rung)
         prompts = {each.task: each.prompt for each in attempts if each.prompt is not None}
-        made = ladder(group_attempts(attempts), rungs=[rung])
+        made = ladder(group_attempts(attempts), rungs=[rung], material=told.material)
         done = export_contexts(
             output, made, prompts=prompts, kind="sdft" if kind == "sdft" else "sdpo"
         )
-        report = _written(done, output, what=f"contexts of rung {rung.value}")
+        done = done._replace(left_out={**_not_judged(attempts), **done.left_out})
+        report = _written(done, output, what="context", of=f" of rung {rung.value}")
+        report = msgspec.structs.replace(
+            report,
+            summary=(*report.summary, *told.lines),
+            numbers={**report.numbers, **told.numbers},
+        )
     show(stamp(report), as_json=as_json, details=output if done.n_written else None)
 
 
@@ -130,12 +148,18 @@ def export(
             allow_refused=allow_refused,
             seed=seed,
         )
-        report = _written(done, output, what="right traces")
+        report = _written(done, output, what="right trace")
     show(stamp(report), as_json=as_json, details=output if done.n_written else None)
 
 
 def _attempts(source: inputs.Source) -> tuple[Attempt, ...]:
     return source.load(contrasts=False).attempts
+
+
+def _not_judged(attempts: tuple[Attempt, ...]) -> dict[str, int]:
+    """Attempts that no context can be built for, by outcome."""
+    apart = Counter(each.outcome for each in attempts if not each.outcome.is_scored)
+    return {f"{outcome.value} attempt": n for outcome, n in apart.items()}
 
 
 def _joined(first: Report, second: Report) -> Report:
@@ -152,11 +176,14 @@ def _joined(first: Report, second: Report) -> Report:
     )
 
 
-def _written(done: Exported, output: Path, *, what: str) -> Report:
+def _written(done: Exported, output: Path, *, what: str, of: str = "") -> Report:
     checked = done.report
-    line = f"{done.n_written} {what} written to {output}."
+    line = (
+        f"{done.n_written} {what if done.n_written == 1 else f'{what}s'}{of} written to {output}."
+    )
     if not done.n_written:
-        line = f"Nothing was written: there are no {what}."
+        old = f" {output} is from before." if output.exists() else ""
+        line = f"Nothing was written: there is no {what}{of}.{old}"
     if checked is not None and not done.n_written and not checked.ok:
         line = "Nothing was written: the traces are refused (--allow-refused writes them)."
     left_out = Table(

@@ -6,9 +6,10 @@
 | sdft | `prompt`: messages; `privileged_context`: text, for SDFT's teacher prompt |
 | sdpo | `prompt`: messages; `privileged_context`: feedback text, or null |
 
-Beside them each row says where it is from: `task`, `attempt`, `rung`, `sources`. TRL's trainers
-drop columns they do not know. SDPO reads the text only with `include_environment_feedback=True`.
-Where no row is left, no file is written.
+Beside them each row says where it is from: `task`, `attempt`, `rung`, `sources`; of a context also
+`reveals_answer`, null where no answer is known. TRL's trainers drop columns they do not know. SDPO
+reads the text only with `include_environment_feedback=True`. Where no row is left, no file is
+written.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ _COLUMNS: Mapping[str, str] = {
     "prompt": _MESSAGES,
     "completion": _MESSAGES,
     "privileged_context": "VARCHAR",
+    "reveals_answer": "BOOLEAN",
     "task": "VARCHAR",
     "attempt": "VARCHAR",
     "rung": "VARCHAR",
@@ -160,6 +162,7 @@ def _contextual(
             yield {
                 "prompt": _message("user", prompts[context.task]),
                 "privileged_context": context.text or None,
+                "reveals_answer": context.reveals_answer,
                 **_origin(context.task, context.attempt, context.rung.value, context.sources),
             }
 
@@ -204,8 +207,9 @@ def _write_lines(path: Path, rows: Iterable[dict[str, Any]]) -> int:
 def _to_parquet(lines: Path, target: Path, *, kind: str) -> None:
     import duckdb
 
-    absent = "privileged_context" if kind == "sft" else "completion"
-    columns = ", ".join(f"{name}: '{sort}'" for name, sort in _COLUMNS.items() if name != absent)
+    absent = ("privileged_context", "reveals_answer") if kind == "sft" else ("completion",)
+    kept = {name: sort for name, sort in _COLUMNS.items() if name not in absent}
+    columns = ", ".join(f"{name}: '{sort}'" for name, sort in kept.items())
     name = str(target).replace("'", "''")
     with duckdb.connect() as connection:
         connection.execute("SET preserve_insertion_order = true")

@@ -10,6 +10,12 @@ checker printed. Rich ones come from successes, and make teachers that sound sur
 
 from twiceshy.distillation.contexts.building import ladder, teacher_context
 from twiceshy.distillation.contexts.failing_step import FailingStep, failing_step
+from twiceshy.distillation.contexts.material import (
+    MaterialRead,
+    Unmatched,
+    read_material,
+    unmatched,
+)
 from twiceshy.distillation.contexts.prompting import teacher_prompt
 from twiceshy.distillation.contexts.thinking import without_thinking
 from twiceshy.distillation.contexts.types import Material, NoContext, Rung, TeacherContext
@@ -17,12 +23,16 @@ from twiceshy.distillation.contexts.types import Material, NoContext, Rung, Teac
 __all__ = [
     "FailingStep",
     "Material",
+    "MaterialRead",
     "NoContext",
     "Rung",
     "TeacherContext",
+    "Unmatched",
     "failing_step",
     "ladder",
+    "read_material",
     "teacher_context",
     "teacher_prompt",
+    "unmatched",
     "without_thinking",
 ]

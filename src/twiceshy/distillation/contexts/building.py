@@ -20,10 +20,13 @@ from twiceshy.distillation.contexts.thinking import (
 )
 from twiceshy.distillation.contexts.types import Material, NoContext, Rung, TeacherContext
 from twiceshy.errors import BadInput
-from twiceshy.lessons import Lesson
+from twiceshy.lessons import Lesson, Status
 
 MAX_LESSONS = 8
 """Most skill–mistake pairs shown at once, as SGSD retrieves."""
+
+
+_UNUSED = (Status.RETIRED, Status.QUARANTINED)
 
 
 class _Case(NamedTuple):
@@ -168,9 +171,12 @@ def _criticised(
 
 
 def _skill_mistake(case: _Case) -> _Text | str:
-    lessons = case.material.lessons.get(case.attempt.task, ())[:MAX_LESSONS]
-    if not lessons:
+    known = case.material.lessons.get(case.attempt.task, ())
+    if not known:
         return "no lesson is known for this task"
+    lessons = [each for each in known if each.status not in _UNUSED][:MAX_LESSONS]
+    if not lessons:
+        return "every lesson known for this task is retired or quarantined"
     pairs = "\n".join(f"- {_pair(lesson)}" for lesson in lessons)
     lead = "From earlier attempts at tasks like this:\n"
     return _Text(((lead, pairs),), tuple(x.id for x in lessons))

@@ -48,7 +48,8 @@ class Material(msgspec.Struct, frozen=True, kw_only=True):
     solutions: Mapping[str, str] = {}
     """Reference solution by task; deliberation inside <think> tags where it has any."""
     lessons: Mapping[str, tuple[Lesson, ...]] = {}
-    """Lessons by task, most useful first, as a bank recalls them."""
+    """Lessons by task, most useful first, as a bank recalls them; retired and quarantined ones are
+    not shown."""
     failing_steps: Mapping[str, int] = {}
     """Index of the step that went wrong, by attempt id, where a verifier or a person says so."""
     critiques: Mapping[str, str] = {}
