@@ -94,7 +94,9 @@ def read_material(path: Path) -> MaterialRead:
             got=f"{unreadable[0].got} at {unreadable[0].where}" if unreadable else "no line",
             where=str(path),
         )
-    return MaterialRead(Material(**held.fields), tuple(held.tasks), tuple(unreadable), unknown)
+    return MaterialRead(
+        Material(**held.fields), tuple(held.tasks), tuple(unreadable), dict(unknown)
+    )
 
 
 def unmatched(read: MaterialRead, attempts: Iterable[Attempt]) -> Unmatched:
