@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import venv
+import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,6 +25,16 @@ def run(*command: str | Path, cwd: Path = ROOT) -> str:
     ).stdout
 
 
+def weights() -> set[str]:
+    """Names of the policies that ship, with their cards."""
+    found = (ROOT / "src").glob("**/*.pt")
+    return {
+        str(path.with_suffix(suffix).relative_to(ROOT / "src"))
+        for path in found
+        for suffix in (".pt", ".json")
+    }
+
+
 def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -36,10 +47,16 @@ def main() -> int:
         version = run(folder / "env" / "bin" / "twiceshy", "--version", cwd=folder).strip()
         script = "from twiceshy.demo_data import demo_path; print(demo_path('train').exists())"
         shipped = run(python, "-c", script, cwd=folder).strip()
+        missing = weights() - set(zipfile.ZipFile(wheel).namelist())
     if shipped != "True":
         sys.stdout.write("wheel: the demo's attempts are missing\n")
         return 1
-    sys.stdout.write(f"wheel: {wheel.name} installs and runs ({version}); demo data is inside\n")
+    if missing:
+        sys.stdout.write(f"wheel: weights are missing: {', '.join(sorted(missing))}\n")
+        return 1
+    sys.stdout.write(
+        f"wheel: {wheel.name} installs and runs ({version}); demo data and weights are inside\n"
+    )
     return 0
 
 

@@ -1,65 +1,42 @@
 """Make the base: a small transformer that searches, and uses what it is told.
 
-    python experiments/teacher-context/base.py
+    python experiments/teacher-context/base.py [--folder FOLDER]
 
 Half of its training traces are unguided, half are written by a searcher that was told something.
-Writes base.pt (weights) and base.json (recipe, loss, accuracy) beside this file; goes on from
-base.part.pt when interrupted.
+Writes base.pt (weights) and base.json (their card) where the package reads them, or into a folder;
+goes on from base.part.pt there when interrupted.
 """
 
 from __future__ import annotations
 
-import json
+import argparse
+import hashlib
 import sys
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import torch
-import tree
 from torch import Tensor
 
 from twiceshy.files import whole_file, write_whole
-from twiceshy.training.policy import PolicyConfig, TinyPolicy
+from twiceshy.studies.teacher_context.base import BaseCard, base_folder, new_policy
+from twiceshy.studies.teacher_context.problems import (
+    BROAD,
+    Problem,
+    Rung,
+    draw_problem,
+    known,
+    prompt_of,
+)
+from twiceshy.studies.teacher_context.teaching import nll
+from twiceshy.studies.teacher_context.traces import tokens_of, trace
+from twiceshy.training.policy import TinyPolicy
 from twiceshy.training.sft import SftConfig, learning_rate
 
-HERE = Path(__file__).resolve().parent
-CONFIG = PolicyConfig(width=64, n_layers=3, n_heads=4)
 RECIPE = SftConfig(n_steps=900, batch=128, peak_rate=3e-3, n_warmup=100)
-SHARES = {"none": 0.5, "critique": 0.17, "hint": 0.16, "solution": 0.17}
+SHARES: dict[Rung, float] = {"none": 0.5, "critique": 0.17, "hint": 0.16, "solution": 0.17}
 KEEP_EVERY = 100
-
-
-def new_policy(seed: int = 0) -> TinyPolicy:
-    """Return the policy with initial weights."""
-    return TinyPolicy(
-        CONFIG,
-        n_tokens=len(tree.WORDS),
-        max_length=tree.N_PROMPT + tree.N_RESPONSE,
-        seed=seed,
-    )
-
-
-def read_base() -> TinyPolicy:
-    """Return the base that ships with the experiment."""
-    policy = new_policy()
-    state = torch.load(HERE / "base.pt", weights_only=True)
-    policy.load_state_dict({name: value.float() for name, value in state.items()})
-    return policy
-
-
-def mask_of(responses: Tensor) -> Tensor:
-    """Return tokens up to and with the first end token, bool (N, T)."""
-    ended = (responses == tree.END).cumsum(1)
-    return (ended == 0) | ((ended == 1) & (responses == tree.END))
-
-
-def nll(policy: TinyPolicy, prompts: Tensor, responses: Tensor) -> Tensor:
-    """Return the mean −log-prob of response tokens."""
-    mask = mask_of(responses)
-    longest = int(mask.sum(1).max())
-    responses, mask = responses[:, :longest], mask[:, :longest]
-    logp = policy.logp(prompts, responses, prompt_of=torch.arange(len(prompts)))
-    return -(logp * mask).sum() / mask.sum()
 
 
 def _batch(rng: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -67,25 +44,24 @@ def _batch(rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     responses: list[list[int]] = []
     rungs = rng.choice(list(SHARES), size=RECIPE.batch, p=list(SHARES.values()))
     for rung in rungs:
-        problem = tree.draw(tree.BROAD, rng)
+        problem = draw_problem(BROAD, rng)
         mistake = _any_wrong(problem, rng)
-        told = tree.known(problem, rung, mistake=mistake)
-        prompts.append(tree.prompt_of(problem, told))
-        responses.append(tree.tokens_of(tree.trace(problem, told, rng)))
+        told = known(problem, rung, mistake=mistake)
+        prompts.append(prompt_of(problem, told))
+        responses.append(tokens_of(trace(problem, told, rng)))
     return torch.tensor(prompts), torch.tensor(responses)
 
 
-def _any_wrong(problem: tree.Problem, rng: np.random.Generator) -> str:
+def _any_wrong(problem: Problem, rng: np.random.Generator) -> str:
     wrong = [c for p, c, _ in problem.edges if p in problem.path and c not in problem.path]
     return wrong[int(rng.integers(len(wrong)))]
 
 
-def main() -> None:
-    """Train, or go on training."""
-    torch.set_num_threads(1)
+def train(part: Path) -> tuple[TinyPolicy, list[float]]:
+    """Return the policy and its losses; kept in a file every so often, and gone on from it."""
     policy = new_policy()
     optimiser = torch.optim.AdamW(policy.parameters(), betas=(0.9, 0.98), weight_decay=0.01)
-    part, start, losses = HERE / "base.part.pt", 0, []
+    start, losses = 0, []
     if part.exists():
         kept = torch.load(part, weights_only=True)
         policy.load_state_dict(kept["policy"])
@@ -110,11 +86,26 @@ def main() -> None:
             }
             with whole_file(part) as path:
                 torch.save(kept, path)
+    return policy, losses
+
+
+def main() -> None:
+    """Train, or go on training, and write weights and card."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, default=base_folder(), help="default: the package")
+    folder = parser.parse_args().folder
+    torch.set_num_threads(1)
+    part = folder / "base.part.pt"
+    policy, losses = train(part)
     halves = {name: value.half() for name, value in policy.state_dict().items()}
-    with whole_file(HERE / "base.pt") as path:
+    with whole_file(folder / "base.pt") as path:
         torch.save(halves, path)
-    told = {"n_parameters": policy.n_parameters, "final_loss_nats": float(np.mean(losses[-100:]))}
-    write_whole(HERE / "base.json", json.dumps(told, indent=2).encode() + b"\n")
+    card = BaseCard(
+        n_parameters=policy.n_parameters,
+        final_loss_nats=float(np.mean(losses[-100:])),
+        sha256=hashlib.sha256((folder / "base.pt").read_bytes()).hexdigest(),
+    )
+    write_whole(folder / "base.json", msgspec.json.format(msgspec.json.encode(card)) + b"\n")
     part.unlink(missing_ok=True)
 
 
