@@ -209,7 +209,11 @@ def test_nan_log_probabilities_during_a_run_are_an_error_without_traceback(
 
 def test_without_torch_it_says_what_to_install(tmp_path: Path) -> None:
     script = "import sys; sys.modules['torch'] = None; import twiceshy.cli as c; c.main()"
-    for words in (["train", "--task", "countdown"], ["reproduce", "over-hard"]):
+    for words in (
+        ["train", "--task", "countdown"],
+        ["reproduce", "over-hard"],
+        ["reproduce", "teacher-context"],
+    ):
         done = subprocess.run(
             [sys.executable, "-c", script, *words], capture_output=True, text=True, cwd=tmp_path
         )

@@ -26,6 +26,7 @@ STUDIES = {
         "twiceshy.integrations.textworld.asymmetric_memory:run_asymmetric_memory"
     ),
     "imitation": f"{_ROOM}.imitation:run_imitation",
+    "teacher-context": "twiceshy.studies.teacher_context:run_teacher_context",
 }
 """Each study by name: a function (folder, *, quick, processes, progress) -> Report.
 
