@@ -45,6 +45,7 @@ def report_of(runs: Runs, *, size: Size, manifest: dict[str, Any]) -> Report:
         numbers=numbers | {"size": msgspec.to_builtins(size)},
         tables=(
             _teachers(numbers),
+            _checked(numbers),
             _published(),
             _students(numbers),
             _fixed(compared),
@@ -103,13 +104,27 @@ def _counted(head: str, found: dict[str, dict[str, Any]], key: str) -> Iterator[
 def _teachers(numbers: dict[str, Any]) -> Table:
     return Table(
         title="Teachers",
+        columns=("context", "right", "gap to student", "traces", "words", "markers a 100"),
+        rows=tuple(
+            (
+                arm,
+                shown(t["right"]),
+                shown(t["gap"]),
+                shown(t["n_traces"], digits=0),
+                shown(t["words"], digits=1),
+                shown(t["markers_per_hundred"], digits=1),
+            )
+            for arm, t in numbers["teachers"].items()
+        ),
+        note="Right: of all they wrote; words and markers: of the right traces that are taught.",
+    )
+
+
+def _checked(numbers: dict[str, Any]) -> Table:
+    return Table(
+        title="Their traces, checked before training",
         columns=(
             "context",
-            "right",
-            "gap to student",
-            "traces",
-            "words",
-            "markers a 100",
             "density ×",
             "length ×",
             "forks ×",
@@ -120,18 +135,13 @@ def _teachers(numbers: dict[str, Any]) -> Table:
         rows=tuple(
             (
                 arm,
-                shown(t["right"]),
-                shown(t["gap"]),
-                shown(t["n_traces"], digits=0),
-                shown(t["words"], digits=1),
-                shown(t["markers_per_hundred"], digits=1),
                 *(shown(t[f"{name} ratio"], digits=2) for name in RATIOS),
                 f"{t['refused']} of {t['n']}",
                 f"{t['warned']} of {t['n']}",
             )
             for arm, t in numbers["teachers"].items()
         ),
-        note="×: traces over the base's own. Refused and warned: by `check_traces`, of seeds.",
+        note="×: over the base's own traces. Refused and warned: by `check_traces`, of seeds.",
     )
 
 
