@@ -125,10 +125,11 @@ def _share(
     progress: Progress | None,
 ) -> None:
     """Hand jobs one by one to a pool; each takes the job's lock, as others may share the folder."""
+    left = [job for job in jobs if not (folder / f"{job.name}.json").exists()]
     pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
     try:
-        waiting = [pool.submit(_work, [job], folder, do, None) for job in jobs]
-        for job, future in zip(jobs, waiting, strict=True):
+        waiting = [pool.submit(_work, [job], folder, do, None) for job in left]
+        for job, future in zip(left, waiting, strict=True):
             future.result()
             if progress is not None:
                 progress(_n_done(jobs, folder), len(jobs), job.name)
