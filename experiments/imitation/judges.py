@@ -5,7 +5,7 @@
 Three contestants whose strengths are set; the weakest has most style. A judge prefers by strength
 and by style, at four biases; judgements are of random pairs. For each draw the ranking by raw win
 rate, by Bradley-Terry and by Bradley-Terry with style held fixed is compared with the true one.
-Writes judges.json and judges.md beside this file. About 30 seconds.
+Writes judges.json and judges.md beside this file. Takes seconds.
 """
 
 from __future__ import annotations
