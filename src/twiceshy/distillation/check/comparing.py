@@ -42,6 +42,20 @@ def density_ratio(
     kept = [row for row in rows if None not in row]
     found = bootstrap(np.array(kept, dtype=float).reshape(-1, 4), _ratio, seed=seed)
     n_events = sum(of(trace)[0] or 0 for task in tasks for trace in before[task])
+    return with_enough(found, n_events=n_events)
+
+
+def with_enough(found: Estimate, *, n_events: float) -> Estimate:
+    """Return a ratio without its interval where the base's side has too few events.
+
+    Args:
+        found: The ratio.
+        n_events: Events on the base's side.
+
+    Example:
+        >>> with_enough(Estimate(0.0, 0.0, 0.0, 40), n_events=1)
+        Estimate(value=0.0, low=None, high=None, n=40)
+    """
     return found if n_events >= FEWEST_EVENTS else found._replace(low=None, high=None)
 
 

@@ -22,7 +22,13 @@ from twiceshy.attempts.lexicons import FUNCTIONS, Category, Lexicon
 from twiceshy.attempts.markers import Markers, count_markers, language_of
 from twiceshy.attempts.markers import lexicon as lexicon_of
 from twiceshy.attempts.texts import own_text
-from twiceshy.distillation.check.comparing import FEWEST_EVENTS, Pair, mean_of, unpaired_ratio
+from twiceshy.distillation.check.comparing import (
+    FEWEST_EVENTS,
+    Pair,
+    mean_of,
+    unpaired_ratio,
+    with_enough,
+)
 from twiceshy.distillation.check.features import Trace, fork_level
 from twiceshy.distillation.check.signals import (
     DENSITY_FALL,
@@ -185,8 +191,8 @@ class Watch:
             before, after = ([mean_of(each, of) for each in side.values()] for side in sides)
             found = unpaired_ratio(before, after, seed=self.seed)
             n_events = sum(of(sample)[0] or 0 for sample in base.samples)
-            enough = min(len(before), len(after)) >= MIN_TASKS and n_events >= FEWEST_EVENTS
-            return found if enough else found._replace(low=None, high=None)
+            n_tasks = min(len(before), len(after))
+            return with_enough(found, n_events=n_events if n_tasks >= MIN_TASKS else 0)
 
         return (
             Signal("length", ratio(lambda x: (x.length, 1)), LENGTH_FALL),

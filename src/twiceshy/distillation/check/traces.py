@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from twiceshy.attempts import Attempt, Outcome
 from twiceshy.attempts.lexicons import FUNCTIONS, Lexicon, MarkerFunction
@@ -19,6 +19,7 @@ from twiceshy.distillation.check.comparing import (
     mean_of,
     share,
     unpaired_ratio,
+    with_enough,
 )
 from twiceshy.distillation.check.features import (
     Trace,
@@ -32,28 +33,15 @@ from twiceshy.distillation.check.signals import (
     FORK_FALL,
     LENGTH_FALL,
     MIN_TASKS,
+    Signal,
 )
 from twiceshy.evidence.report import Alarm, Report, Severity, Table
 from twiceshy.evidence.stats import Estimate
 
 SIGNALS_TO_REFUSE = 2
 _SHOWN = 10
-
-
 DENSITY, SELECTION = "marker density", "marker density over all tasks"
-
-
-class _Signal(NamedTuple):
-    name: str
-    ratio: Estimate
-    threshold: float
-    note: str = ""
-
-    @property
-    def is_clear(self) -> bool:
-        """Whether the whole interval lies below the threshold, over enough tasks."""
-        high = self.ratio.high
-        return high is not None and high < self.threshold and self.ratio.n >= MIN_TASKS
+_EASIER = " The traces are from tasks at which it doubts less."
 
 
 def check_traces(
@@ -110,7 +98,7 @@ def check_traces(
         "language": None if lexicon is None else lexicon.language,
         "unit": "tokens" if in_tokens else "words",
         "fork_threshold_nats": threshold,
-        "signals": {signal.name: signal.ratio._asdict() for signal in signals},
+        "signals": {signal.name: signal.value._asdict() for signal in signals},
         "flagged": [trace.attempt.id for trace in flagged],
     }
     alarms = _alarms(signals)
@@ -155,20 +143,19 @@ def _lexicon(language: str | Lexicon | None, attempts: Sequence[Attempt]) -> Lex
 
 def _signals(
     before: Sequence[Trace], after: Sequence[Trace], *, threshold: float | None, seed: int
-) -> tuple[_Signal, ...]:
+) -> tuple[Signal, ...]:
     def ratio(of: Numbers) -> Estimate:
         return density_ratio(by_task(before), by_task(after), of=of, seed=seed)
 
     forks = UNMEASURED if threshold is None else ratio(lambda x: (x.forks(threshold), x.length))
     return (
-        _Signal(DENSITY, ratio(lambda x: (x.n_of(None), x.length)), DENSITY_FALL),
-        _Signal("length", ratio(lambda x: (x.length, 1)), LENGTH_FALL),
-        _Signal("fork rate", forks, FORK_FALL),
-        _Signal(
+        Signal(DENSITY, ratio(lambda x: (x.n_of(None), x.length)), DENSITY_FALL),
+        Signal("length", ratio(lambda x: (x.length, 1)), LENGTH_FALL),
+        Signal("fork rate", forks, FORK_FALL),
+        Signal(
             SELECTION,
             _selection(before, after, seed=seed),
             DENSITY_FALL,
-            note=" The traces are from tasks at which it doubts less.",
         ),
     )
 
@@ -182,13 +169,12 @@ def _selection(before: Sequence[Trace], after: Sequence[Trace], *, seed: int) ->
         [mean_of(each, lambda x: (x.n_of(None), x.length)) for each in side.values()]
         for side in (own, other)
     ]
-    found = unpaired_ratio(*sides, seed=seed)
-    n_events = sum(trace.n_of(None) or 0 for trace in before)
-    return found if n_events >= FEWEST_EVENTS else found._replace(low=None, high=None)
+    n_markers = sum(trace.n_of(None) or 0 for trace in before)
+    return with_enough(unpaired_ratio(*sides, seed=seed), n_events=n_markers)
 
 
-def _alarms(signals: Sequence[_Signal]) -> tuple[Alarm, ...]:
-    clear = [signal for signal in signals if signal.is_clear]
+def _alarms(signals: Sequence[Signal]) -> tuple[Alarm, ...]:
+    clear = [each for each in signals if each.state == "fell" and each.value.n >= MIN_TASKS]
     if any(signal.name == DENSITY for signal in clear):  # surer at the same tasks says more
         clear = [signal for signal in clear if signal.name != SELECTION]
     refused = sum(signal.name != SELECTION for signal in clear) >= SIGNALS_TO_REFUSE
@@ -197,11 +183,12 @@ def _alarms(signals: Sequence[_Signal]) -> tuple[Alarm, ...]:
             name=f"{signal.name} fell",
             severity=_severity(signal, refused=refused),
             message=(
-                f"{signal.name} is {signal.ratio.value:.2f} [{signal.ratio.low:.2f}, "
-                f"{signal.ratio.high:.2f}] times that of the student's own right traces "
-                f"({signal.ratio.n} tasks; threshold {signal.threshold:g}).{signal.note}"
+                f"{signal.name} is {signal.value.value:.2f} [{signal.value.low:.2f}, "
+                f"{signal.value.high:.2f}] times that of the student's own right traces "
+                f"({signal.value.n} tasks; threshold {signal.threshold:g})."
+                + (_EASIER if signal.name == SELECTION else "")
             ),
-            value=signal.ratio.value,
+            value=signal.value.value,
             threshold=signal.threshold,
             source=f"ours, after 2603.24472; {SIGNALS_TO_REFUSE} clear signals refuse",
         )
@@ -209,7 +196,7 @@ def _alarms(signals: Sequence[_Signal]) -> tuple[Alarm, ...]:
     )
 
 
-def _severity(signal: _Signal, *, refused: bool) -> Severity:
+def _severity(signal: Signal, *, refused: bool) -> Severity:
     if signal.name == SELECTION:
         return "warning"
     return "alarm" if refused else "info" if signal.name == "length" else "warning"
@@ -260,13 +247,13 @@ def _tables(
     before: Sequence[Trace],
     after: Sequence[Trace],
     *,
-    signals: Sequence[_Signal],
+    signals: Sequence[Signal],
     flagged: Sequence[Trace],
     numbers: Mapping[str, Any],
 ) -> list[Table]:
     unit = numbers["unit"]
     rows = [
-        (s.name, s.ratio.value, s.ratio.low, s.ratio.high, s.ratio.n, s.threshold) for s in signals
+        (s.name, s.value.value, s.value.low, s.value.high, s.value.n, s.threshold) for s in signals
     ]
     tables = [
         Table(
