@@ -148,6 +148,7 @@ def made(
         OutcomeConfig,
         OutcomeMixin,
     )
+    from twiceshy.integrations.trl.live import byte_tokenizer, even
 
     given: dict[str, Any] = {}
     cls: type = GRPOTrainer
@@ -181,7 +182,7 @@ def made(
             seed=SEED,
         ),
         train_dataset=Dataset.from_dict({"prompt": prompts}),
-        processing_class=tokenizer(),
+        processing_class=byte_tokenizer(),
         callbacks=[marks],
         **given,
     )
@@ -222,26 +223,6 @@ def llama(shape: dict[str, int]) -> Any:
             **sizes,
         )
     ).float()
-
-
-def tokenizer() -> Any:
-    """Every byte a token, padding and end."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
-
-    symbols = sorted(pre_tokenizers.ByteLevel.alphabet())
-    names = {symbol: i for i, symbol in enumerate(["<pad>", "<end>", *symbols])}
-    inner = Tokenizer(models.BPE(vocab=names, merges=[]))
-    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    inner.decoder = decoders.ByteLevel()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=inner, pad_token="<pad>", eos_token="<end>", padding_side="left"
-    )
-
-
-def even(completion_ids: list[list[int]], **_: Any) -> list[float]:
-    """Right when the token ids add up to an even number: about half of all."""
-    return [float(sum(ids) % 2 == 0) for ids in completion_ids]
 
 
 if __name__ == "__main__":

@@ -121,7 +121,7 @@ def _trainer(name: str, folder: str) -> Any:
             seed=SEED,
         ),
         train_dataset=Dataset.from_dict({"prompt": [f"{n}+{n + 1}=" for n in range(8)]}),
-        processing_class=_tokenizer(),
+        processing_class=byte_tokenizer(),
         **given,
     )
 
@@ -132,7 +132,7 @@ def _model() -> Any:
 
     torch.manual_seed(SEED)
     config = LlamaConfig(
-        vocab_size=len(_tokenizer()),
+        vocab_size=len(byte_tokenizer()),
         hidden_size=32,
         intermediate_size=64,
         num_hidden_layers=1,
@@ -144,8 +144,8 @@ def _model() -> Any:
     return LlamaForCausalLM(config).float()
 
 
-def _tokenizer() -> Any:
-    """Return one whose tokens are bytes, padding and end."""
+def byte_tokenizer() -> Any:
+    """Return a tokenizer whose tokens are bytes, padding and end."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
