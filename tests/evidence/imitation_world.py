@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from twiceshy.attempts.types import Attempt, Outcome, Step, Verdict
+from twiceshy.evidence.imitation import audit_imitation
+from twiceshy.evidence.report import Report
 
 
 class Voice(NamedTuple):
@@ -66,3 +69,22 @@ def _text(i: int, *, fancy: bool, hedged: bool, rng: np.random.Generator) -> str
     items = "\n".join(f"- the {topic} of kind {k} and what they are for" for k in range(size))
     closing = "Overall the answer is in the list." if i % 3 else "That is the whole of it."
     return f"{opening}, and here is the list of what matters:\n\n{items}\n\n{closing}"
+
+
+B, T, R = answers(BASE, seed=1), answers(TEACHER, seed=2), answers(TEACHER, seed=3)
+
+
+def audit(student: Sequence[Attempt], **more: Any) -> Report:
+    """Audit a student against the sides above, with few draws."""
+    sides: dict[str, Any] = {"base": B, "teacher": T, "resample": R}
+    asked: dict[str, Any] = {**sides, "student": student, "n_draws": 200, **more}
+    return audit_imitation(**asked)
+
+
+def as_text(text: str, *, task: str = "q0", outcome: Outcome = Outcome.SUCCESS) -> Attempt:
+    """Return an attempt that says this."""
+    return Attempt(
+        task=task,
+        steps=(Step(role="assistant", text=text),),
+        verdict=Verdict(outcome=outcome),
+    )

@@ -22,7 +22,7 @@ from twiceshy.studies.teacher_context import (
     run_teacher_context,
 )
 from twiceshy.studies.teacher_context.base import base_folder, read_base
-from twiceshy.studies.teacher_context.comparing import contrasts
+from twiceshy.studies.teacher_context.comparing import RATIOS, contrasts
 from twiceshy.studies.teacher_context.plan import ARMS, CONTRASTS, jobs_of
 from twiceshy.studies.teacher_context.problems import (
     BROAD,
@@ -34,7 +34,7 @@ from twiceshy.studies.teacher_context.problems import (
     draw_problem,
     known,
 )
-from twiceshy.studies.teacher_context.results import Point
+from twiceshy.studies.teacher_context.results import Point, Taught
 from twiceshy.studies.teacher_context.traces import (
     MARKERS,
     N_RESPONSE,
@@ -160,6 +160,16 @@ def test_it_runs_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
         run_teacher_context(tmp_path, size=msgspec.structs.replace(TINY, epochs=(0, 1, 2)))
 
 
+TAUGHT = Taught(
+    n=20,
+    accuracy=0.75,
+    length=10.0,
+    markers=5.0,
+    gap=None,
+    check={"ok": True, "alarms": {}, "signals": {name: {"value": None} for name in RATIOS}},
+)
+
+
 def finished(accuracy: float, *, size: Size) -> Done:
     """A run whose student ends with an accuracy on the hardest problems, and starts with 0.5."""
     points = tuple(
@@ -175,7 +185,7 @@ def finished(accuracy: float, *, size: Size) -> Done:
         for epoch in size.epochs
         for domain in DOMAINS
     )
-    return Done(points=points, taught=None, alarm={"ok": True, "signals": {}})
+    return Done(points=points, taught=TAUGHT, alarm={"ok": True, "signals": {}})
 
 
 def write_runs(folder: Path, size: Size, *, accuracy: dict[str, float]) -> None:

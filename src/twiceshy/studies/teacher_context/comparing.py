@@ -117,7 +117,7 @@ def base_accuracy(runs: Runs, domain: str) -> float | None:
 
 def teacher(runs: Runs, arm: str) -> dict[str, Any]:
     """Return what its teacher wrote, over seeds, and how often the check refused it."""
-    taught = [t for seed in seeds_of(runs, arm) if (t := runs[arm, seed].taught) is not None]
+    taught = [runs[arm, seed].taught for seed in seeds_of(runs, arm)]
     ratios = {
         name: [value for t in taught if (value := t.check["signals"][name]["value"]) is not None]
         for name in RATIOS

@@ -42,7 +42,7 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     """A finished run."""
 
     points: tuple[Point, ...]
-    taught: Taught | None
+    taught: Taught
     alarm: dict[str, Any]
     """The collapse alarm after training, against the base."""
 
